@@ -1,0 +1,57 @@
+# Two commands matter: `make run` and `make test`. Each sets up .venv where it is missing.
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+ARGS ?=
+
+# Telemetry of the tools used here stays off.
+export DO_NOT_TRACK := 1
+export DAGSTER_DISABLE_TELEMETRY := yes
+export BENTOML_DO_NOT_TRACK := True
+export MLFLOW_DISABLE_TELEMETRY := true
+
+.PHONY: setup run test bench check lock clean
+.DEFAULT_GOAL := run
+
+setup: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml
+	@set -e; \
+	for python in $${PYTHON:-python3 python3.11 python3.12 python3.13}; do \
+	  if command -v $$python >/dev/null && $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then echo "Python 3.11 or newer was not found. Install it (Debian: apt install python3 python3-venv), or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; fi; \
+	if ! $$found -c 'import venv, ensurepip' 2>/dev/null; then echo "$$($$found --version) has no venv. Install it (Debian: apt install python3-venv), then run this again." >&2; exit 1; fi; \
+	echo "Setting up $(VENV) with $$($$found --version): once, about two minutes ..."; \
+	$$found -m venv $(VENV); \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .; \
+	touch $(STAMP); \
+	echo "$(VENV) is ready."
+
+run: setup
+	@$(BIN)/prospect run $(ARGS)
+
+test: setup
+	@echo "Running the whole test suite ..."
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: setup
+	@echo "ruff, mypy, import-linter ..."
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+bench: setup
+	@$(BIN)/python -m prospect_pipeline_tests.benchmarks $(ARGS)
+
+# The versions, and no addresses. NCCL is left out: it serves GPU training over several machines.
+lock: setup
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+	  --no-emit-index-url --no-emit-package nvidia-nccl-cu12 --no-header --quiet -o requirements.lock
+
+clean:
+	@rm -rf $(VENV)

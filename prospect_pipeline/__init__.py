@@ -1,0 +1,1 @@
+"""Real-time prospect scoring on Snowplow Signals, from one definition to ``POST /predict``."""

@@ -1,0 +1,82 @@
+"""What can go wrong, as a tree; every message says what was found, expected, and what to do.
+
+::
+
+    ProspectError
+     ├─ SettingsError              an environment variable is missing, half-set or malformed
+     ├─ InputError                 a file or argument that a person gave
+     │   ├─ EventsError            the atomic events
+     │   └─ AnchorsError           a table of the user's own anchors
+     ├─ DefinitionError            an attribute definition that makes no sense
+     │   ├─ UnsupportedAttribute   makes sense, but is not supported here
+     │   └─ DefinitionConflict     differs from what is published under the same version
+     ├─ TrainingError              the training set cannot give a model
+     ├─ SignalsError               Signals answered with an error
+     │   └─ SignalsUnavailable     Signals did not answer in time
+     ├─ RegistryError              MLflow cannot be reached or refused
+     │   └─ NoModel                there is no such model version
+     └─ StackError                 a process of the running system did not start or died
+
+The command line prints the message of any of these and exits with status 1.
+"""
+
+
+class ProspectError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class SettingsError(ProspectError):
+    """An environment variable is missing, half-set or malformed."""
+
+
+class InputError(ProspectError):
+    """A file or argument that a person gave cannot be used."""
+
+
+class EventsError(InputError):
+    """The atomic events cannot be used."""
+
+
+class AnchorsError(InputError):
+    """The table of anchors cannot be used."""
+
+
+class DefinitionError(ProspectError):
+    """An attribute definition makes no sense."""
+
+
+class UnsupportedAttribute(DefinitionError):
+    """An attribute makes sense to Signals but is not supported here."""
+
+    def __init__(self, attribute: str, reason: str) -> None:
+        super().__init__(f"Attribute '{attribute}' is not supported: {reason}.")
+        self.attribute = attribute
+        self.reason = reason
+
+
+class DefinitionConflict(DefinitionError):
+    """A definition differs from what is published under the same name and version."""
+
+
+class TrainingError(ProspectError):
+    """The training set cannot give a model."""
+
+
+class SignalsError(ProspectError):
+    """Signals answered with an error."""
+
+
+class SignalsUnavailable(SignalsError):
+    """Signals did not answer, or not in time."""
+
+
+class RegistryError(ProspectError):
+    """MLflow cannot be reached, or refused."""
+
+
+class NoModel(RegistryError):
+    """There is no such model version."""
+
+
+class StackError(ProspectError):
+    """A process of the running system did not start, or died."""

@@ -1,0 +1,1 @@
+"""Dagster: assets, checks, resources, jobs and schedules; thin."""

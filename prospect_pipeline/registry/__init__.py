@@ -1,0 +1,1 @@
+"""MLflow: log, register, alias, load."""

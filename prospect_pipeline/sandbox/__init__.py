@@ -1,0 +1,1 @@
+"""The local Signals, and the generator of events to try it with."""

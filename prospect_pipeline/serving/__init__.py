@@ -1,0 +1,1 @@
+"""The BentoML service behind ``POST /predict``."""

@@ -1,0 +1,277 @@
+"""Typed settings from the environment and ``.env``; nothing is read at import.
+
+One class per concern, each read with ``.load()``, which turns whatever is wrong into one
+``SettingsError`` that names the variable and never shows a secret.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    EmailStr,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import SettingsError as UnparsableSetting
+
+from prospect_pipeline.errors import SettingsError
+
+
+def parse_moment(text: str) -> datetime:
+    """Read an ISO date or date-time as UTC; one without a zone is UTC."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"'{text}' is not an ISO date-time such as 2026-05-01T12:00:00") from None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _moment_or_none(value: Any) -> Any:
+    return parse_moment(value) if isinstance(value, str) else value
+
+
+def _parse_cohort(text: str) -> str:
+    if text == "all":
+        return text
+    match = re.fullmatch(r"(\d+):(\d+)", text)
+    if not match or int(match[1]) <= int(match[2]):
+        raise ValueError(
+            f"'{text}' is not OLDEST:NEWEST in days before as-of, such as 60:30, nor 'all'"
+        )
+    return text
+
+
+def _parse_clock(text: str) -> str:
+    if text not in ("wall", "last-event"):
+        parse_moment(text)
+    return text
+
+
+Cohort = Annotated[str, AfterValidator(_parse_cohort)]
+ClockSetting = Annotated[str, AfterValidator(_parse_clock)]
+Names = Annotated[tuple[str, ...], NoDecode]
+
+
+class _Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", populate_by_name=True, frozen=True
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_lists(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Let a tuple of names be written ``a,b,c``."""
+        for name, field in cls.model_fields.items():
+            key = str(field.validation_alias or name)
+            if field.annotation == tuple[str, ...] and isinstance(values.get(key), str):
+                values[key] = tuple(x.strip() for x in values[key].split(",") if x.strip())
+        return values
+
+    @classmethod
+    def load(cls, **overrides: Any) -> Self:
+        """Read the environment; keyword arguments win over it."""
+        try:
+            return cls(**{k: v for k, v in overrides.items() if v is not None})
+        except ValidationError as error:
+            raise SettingsError(_explain(error)) from None
+        except UnparsableSetting as error:
+            raise SettingsError(f"Settings cannot be read: {error}") from None
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors(include_url=False, include_input=False):
+        name = ".".join(str(part) for part in problem["loc"])
+        message = problem["msg"].removeprefix("Value error, ")
+        lines.append(f"{name}: {message}" if name else message)
+    return "; ".join(lines)
+
+
+class DataSettings(_Settings):
+    """Where the embedded defaults keep everything."""
+
+    data_dir: Path = Field(Path("data"), validation_alias="PROSPECT_DATA_DIR")
+
+    @property
+    def root(self) -> Path:
+        """The data directory as an absolute path."""
+        return self.data_dir.expanduser().resolve()
+
+
+class Clock(_Settings):
+    """What everything takes as now: the wall clock, the last event, or a fixed moment."""
+
+    setting: ClockSetting = Field("wall", validation_alias="PROSPECT_CLOCK")
+
+    def now(self, last_event: datetime | None = None) -> datetime:
+        """Return the moment in UTC; ``last_event`` is needed for ``last-event`` alone."""
+        if self.setting == "last-event" and last_event is not None:
+            return last_event
+        if self.setting in ("wall", "last-event"):
+            return datetime.now(UTC)
+        return parse_moment(self.setting)
+
+
+class DefinitionSettings(_Settings):
+    """Names, owner and version under which the attributes are published."""
+
+    group_name: str = Field("prospect_scoring_tutorial", validation_alias="SIGNALS_GROUP_NAME")
+    group_version: PositiveInt = Field(1, validation_alias="SIGNALS_GROUP_VERSION")
+    service_name: str = Field(
+        "prospect_scoring_tutorial_service", validation_alias="SIGNALS_SERVICE_NAME"
+    )
+    owner: EmailStr = Field("prospect-scoring@example.com", validation_alias="SIGNALS_OWNER")
+    backfill_since: Annotated[datetime | None, AfterValidator(_moment_or_none)] = Field(
+        None, validation_alias="SIGNALS_BACKFILL_SINCE"
+    )
+
+    @model_validator(mode="after")
+    def _backfill_in_utc(self) -> Self:
+        if self.backfill_since is not None and self.backfill_since.tzinfo is None:
+            object.__setattr__(self, "backfill_since", self.backfill_since.replace(tzinfo=UTC))
+        return self
+
+
+class SignalsSettings(_Settings):
+    """How to reach Signals: the real one, a sandbox by address, or (none set) the local one."""
+
+    api_url: str | None = Field(None, validation_alias="SP_API_URL")
+    api_key: SecretStr | None = Field(None, validation_alias="SP_API_KEY")
+    api_key_id: SecretStr | None = Field(None, validation_alias="SP_API_KEY_ID")
+    org_id: str | None = Field(None, validation_alias="SP_ORG_ID")
+    sandbox_url: str | None = Field(None, validation_alias="SP_SANDBOX_URL")
+    sandbox_token: SecretStr | None = Field(None, validation_alias="SP_SANDBOX_TOKEN")
+    timeout_ms: PositiveInt = Field(300, validation_alias="SIGNALS_TIMEOUT_MS")
+
+    @model_validator(mode="after")
+    def _whole_groups_only(self) -> Self:
+        real = _group(self, "SP_API_URL", "SP_API_KEY", "SP_API_KEY_ID", "SP_ORG_ID")
+        sandbox = _group(self, "SP_SANDBOX_URL", "SP_SANDBOX_TOKEN")
+        if real and sandbox:
+            raise ValueError(
+                "both SP_API_URL and SP_SANDBOX_URL are set; keep the one that is meant"
+            )
+        return self
+
+    @property
+    def target(self) -> Literal["signals", "sandbox", "local"]:
+        """Which of the three ways is configured."""
+        return "signals" if self.api_url else "sandbox" if self.sandbox_url else "local"
+
+
+class SnowflakeSettings(_Settings):
+    """The warehouse; with none of these set it is DuckDB."""
+
+    account: str | None = Field(None, validation_alias="SNOWFLAKE_ACCOUNT")
+    user: str | None = Field(None, validation_alias="SNOWFLAKE_USER")
+    password: SecretStr | None = Field(None, validation_alias="SNOWFLAKE_PASSWORD")
+    private_key_path: Path | None = Field(None, validation_alias="SNOWFLAKE_PRIVATE_KEY_PATH")
+    warehouse: str | None = Field(None, validation_alias="SNOWFLAKE_WAREHOUSE")
+    role: str | None = Field(None, validation_alias="SNOWFLAKE_ROLE")
+    database: str | None = Field(None, validation_alias="SNOWFLAKE_DATABASE")
+    schema_: str | None = Field(None, validation_alias="SNOWFLAKE_SCHEMA")
+    atomic_table: str | None = Field(None, validation_alias="ATOMIC_TABLE")
+
+    @model_validator(mode="after")
+    def _whole_group_only(self) -> Self:
+        if not self.model_fields_set:
+            return self
+        needed = _aliases(
+            "account", "user", "warehouse", "database", "schema_", "atomic_table", of=type(self)
+        )
+        if not _group(self, *needed):
+            return self
+        if self.password is None and self.private_key_path is None:
+            raise ValueError(
+                "SNOWFLAKE_ACCOUNT is set but neither SNOWFLAKE_PASSWORD nor "
+                "SNOWFLAKE_PRIVATE_KEY_PATH; set one of them"
+            )
+        return self
+
+    @property
+    def configured(self) -> bool:
+        """Whether the warehouse is Snowflake."""
+        return self.account is not None
+
+
+def _aliases(*names: str, of: type[_Settings]) -> list[str]:
+    return [str(of.model_fields[name].validation_alias) for name in names]
+
+
+def _group(settings: _Settings, *variables: str) -> bool:
+    """Whether a group of variables is set; a half-set one is an error that names the rest."""
+    by_alias = {str(f.validation_alias): n for n, f in type(settings).model_fields.items()}
+    missing = [v for v in variables if getattr(settings, by_alias[v]) is None]
+    present = [v for v in variables if v not in missing]
+    if present and missing:
+        raise ValueError(
+            f"{', '.join(present)} set, but {', '.join(missing)} missing; "
+            f"set all of {', '.join(variables)} or none"
+        )
+    return bool(present)
+
+
+class RegistrySettings(_Settings):
+    """Where models are registered, and which version is served."""
+
+    tracking_uri: str | None = Field(None, validation_alias="MLFLOW_TRACKING_URI")
+    model_name: str = Field("prospect_scoring", validation_alias="MODEL_NAME")
+    alias: str = Field("champion", validation_alias="MODEL_ALIAS")
+    version: Annotated[str | None, Field(pattern=r"^(latest|[1-9]\d*)$")] = Field(
+        None, validation_alias="MODEL_VERSION"
+    )
+
+
+class TrainingSettings(_Settings):
+    """Which rows the training set has, and what a model needs at least."""
+
+    as_of: Annotated[str | None, AfterValidator(lambda x: x and parse_moment(x).isoformat())] = (
+        Field(None, validation_alias="PROSPECT_AS_OF")
+    )
+    cohort: Cohort = Field("60:30", validation_alias="PROSPECT_COHORT")
+    app_ids: Names = Field(("website", "hs-landing"), validation_alias="PROSPECT_APP_IDS")
+    excluded_events: Names = Field(
+        ("application_error", "web_vitals", "link_click"),
+        validation_alias="PROSPECT_EXCLUDED_EVENTS",
+    )
+    test_app_ids: Names = Field((), validation_alias="PROSPECT_TEST_APP_IDS")
+    exclude_bots: bool = Field(True, validation_alias="PROSPECT_EXCLUDE_BOTS")
+    goal_events: Names = Field(("submit_form",), validation_alias="PROSPECT_GOAL_EVENTS")
+    horizon_minutes: PositiveInt = Field(60, validation_alias="PROSPECT_HORIZON_MINUTES")
+    anchors_per_visitor: PositiveInt | None = Field(
+        None, validation_alias="PROSPECT_ANCHORS_PER_VISITOR"
+    )
+    negative_rate: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0, validation_alias="PROSPECT_NEGATIVE_RATE"
+    )
+    period_event_limit: PositiveInt = Field(100, validation_alias="SIGNALS_PERIOD_EVENT_LIMIT")
+    min_converters: PositiveInt = Field(100, validation_alias="MIN_CONVERTERS")
+    seed: int = Field(0, validation_alias="PROSPECT_SEED")
+
+    @property
+    def horizon(self) -> timedelta:
+        """How far ahead the label looks."""
+        return timedelta(minutes=self.horizon_minutes)
+
+    @property
+    def as_of_moment(self) -> datetime | None:
+        """The "today" of the cohort, or None for just after the last event."""
+        return parse_moment(self.as_of) if self.as_of else None
+
+
+class ServingSettings(_Settings):
+    """How the scoring service behaves."""
+
+    detail: Literal["full", "score"] = Field("full", validation_alias="PREDICT_DETAIL")
+    poll_seconds: PositiveFloat = Field(10.0, validation_alias="MODEL_POLL_SECONDS")
+    cors_origins: Names = Field((), validation_alias="PREDICT_CORS_ORIGINS")

@@ -1,0 +1,1 @@
+"""Signals itself: deploying the configuration, and reading attributes online."""

@@ -1,0 +1,1 @@
+"""Dataset checks, split, model, evaluation, report: pure, no I/O but what is handed in."""

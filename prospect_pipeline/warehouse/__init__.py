@@ -1,0 +1,1 @@
+"""The warehouse: events in, training set out."""
