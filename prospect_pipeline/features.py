@@ -94,6 +94,18 @@ def value(feature: Feature, attributes: Mapping[str, Any], moment: datetime) -> 
     return 0 if raw is None else int(raw)
 
 
+def expression(feature: Feature) -> str:
+    """Return the same as SQL over the attributes' names, where a list stands as its length."""
+    if feature.kind == "weekday":
+        return "EXTRACT(ISODOW FROM ts)"
+    raw = f'"{feature.attribute}"'
+    if feature.kind == "text":
+        return f"COALESCE({raw}, '')"
+    if feature.kind == "flag":
+        return f"CASE WHEN {raw} > 0 THEN 1 ELSE 0 END"
+    return f"COALESCE({raw}, 0)"
+
+
 def vector(attributes: Mapping[str, Any], moment: datetime) -> dict[str, Value]:
     """Return the 20 columns, in order, for one visitor at a moment in UTC."""
     return {feature.name: value(feature, attributes, moment) for feature in FEATURES}

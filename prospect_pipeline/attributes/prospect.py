@@ -61,7 +61,7 @@ def _unique(name: str, column: str, period: timedelta) -> Attribute:
         type="string_list",
         events=[PAGE_VIEW],
         aggregation="unique_list",
-        property=AtomicProperty(name=column),  # type: ignore[arg-type]
+        property=AtomicProperty(name=column),
         period=period,
     )
 
@@ -72,7 +72,7 @@ def _first(name: str, column: str, period: timedelta) -> Attribute:
         type="string",
         events=[PAGE_VIEW],
         aggregation="first",
-        property=AtomicProperty(name=column),  # type: ignore[arg-type]
+        property=AtomicProperty(name=column),
         period=period,
     )
 

@@ -1,0 +1,124 @@
+"""Where a property lives in Snowplow's atomic events: which column, and which path inside it.
+
+Source: Snowplow's canonical event and the column naming of its loaders
+(``contexts_<vendor>_<name>_<major>``, ``unstruct_event_<vendor>_<name>_<major>``).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from snowplow_signals import (
+    AtomicProperty,
+    AttributeKey,
+    EntityProperty,
+    EventProperty,
+    LinkAttributeKey,
+)
+
+from prospect_pipeline.errors import DefinitionError
+
+ColumnType = Literal["text", "integer", "float", "boolean", "timestamp", "json"]
+Step = str | int
+
+ATOMIC_COLUMNS: frozenset[str] = frozenset(get_args(AtomicProperty.model_fields["name"].annotation))
+
+_INTEGERS = frozenset(
+    "txn_id domain_sessionidx page_urlport refr_urlport ti_quantity pp_xoffset_min pp_xoffset_max"
+    " pp_yoffset_min pp_yoffset_max br_viewwidth br_viewheight dvce_screenwidth dvce_screenheight"
+    " doc_width doc_height".split()
+)
+_FLOATS = frozenset(
+    "geo_latitude geo_longitude se_value tr_total tr_tax tr_shipping ti_price tr_total_base"
+    " tr_tax_base tr_shipping_base ti_price_base".split()
+)
+_BOOLEANS = frozenset(
+    "br_features_pdf br_features_flash br_features_java br_features_director"
+    " br_features_quicktime br_features_realplayer br_features_windowsmedia br_features_gears"
+    " br_features_silverlight br_cookies dvce_ismobile".split()
+)
+_JSON = frozenset({"contexts", "unstruct_event", "derived_contexts"})
+
+
+def is_event_column(name: str) -> bool:
+    """Whether a lower-case column name belongs to Snowplow's atomic events."""
+    return name in ATOMIC_COLUMNS or name.startswith(("contexts_", "unstruct_event_"))
+
+
+def column_type(name: str) -> ColumnType:
+    """Return the type that a column of the atomic events has."""
+    if name in _JSON or name.startswith(("contexts_", "unstruct_event_")):
+        return "json"
+    if name.endswith("_tstamp"):
+        return "timestamp"
+    if name in _INTEGERS:
+        return "integer"
+    if name in _FLOATS:
+        return "float"
+    return "boolean" if name in _BOOLEANS else "text"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One place in an event: a column, and for a JSON column the steps inside it."""
+
+    column: str
+    path: tuple[Step, ...] = ()
+    date_part: str | None = None
+
+
+def source_of(property_: Any, owner: str) -> Source:
+    """Return where an SDK property lives; ``owner`` is named in errors.
+
+    Raises DefinitionError for a property that this package does not know.
+    """
+    if isinstance(property_, AtomicProperty):
+        return Source(property_.name, (), property_.date_part)
+    if isinstance(property_, EventProperty):
+        column = f"unstruct_event_{_snake(property_)}"
+        return Source(column, _steps(property_.path, owner), property_.date_part)
+    if isinstance(property_, EntityProperty):
+        column = f"contexts_{_snake(property_)}"
+        path = (property_.index or 0, *_steps(property_.path, owner))
+        return Source(column, path, property_.date_part)
+    raise DefinitionError(
+        f"'{owner}' uses a {type(property_).__name__}, which is not supported; use an "
+        "AtomicProperty, EventProperty or EntityProperty."
+    )
+
+
+def key_source(key: AttributeKey | LinkAttributeKey) -> Source:
+    """Return where the identifier of an attribute key lives."""
+    if isinstance(key, AttributeKey) and key.property is not None:
+        return source_of(key.property, f"attribute key {key.name}")
+    column = dict(key).get("key") or key.name  # dict(): reading `.key` itself warns
+    if column is None or not is_event_column(column):
+        raise DefinitionError(
+            f"Attribute key '{key.name}' stands for column '{column}', which atomic events do not "
+            "have; name one of theirs, or give the key a property."
+        )
+    return Source(column)
+
+
+def _snake(property_: EventProperty | EntityProperty) -> str:
+    words = f"{property_.vendor}_{property_.name}"
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", words)
+    return f"{re.sub(r'[^A-Za-z0-9]', '_', spaced).lower()}_{property_.major_version}"
+
+
+def _steps(path: str, owner: str) -> tuple[Step, ...]:
+    """Split ``$.a.b[0].c`` (the ``$.`` is optional) into its steps."""
+    rest = path.removeprefix("$").removeprefix(".")
+    if not re.fullmatch(r"[^.\[\]]+(\[\d+\])*(\.[^.\[\]]+(\[\d+\])*)*", rest):
+        raise DefinitionError(
+            f"'{owner}' has the path '{path}', which is not like 'a.b[0].c'; write it so."
+        )
+    tokens = re.findall(r"[^.\[\]]+", rest)
+    indices = {m.start() + 1 for m in re.finditer(r"\[\d+\]", rest)}
+    places = [m.start() for m in re.finditer(r"[^.\[\]]+", rest)]
+    return tuple(
+        int(token) if place in indices else token
+        for token, place in zip(tokens, places, strict=True)
+    )
