@@ -113,6 +113,11 @@ class Clock(_Settings):
 
     setting: ClockSetting = Field("wall", validation_alias="PROSPECT_CLOCK")
 
+    @property
+    def needs_events(self) -> bool:
+        """Whether `now` needs to be told when the last event was."""
+        return self.setting == "last-event"
+
     def now(self, last_event: datetime | None = None) -> datetime:
         """Return the moment in UTC; ``last_event`` is needed for ``last-event`` alone."""
         if self.setting == "last-event" and last_event is not None:

@@ -17,7 +17,8 @@ from snowplow_signals.models.model import (
 from sqlglot import exp
 
 from prospect_pipeline.attributes.properties import Source, column_type, source_of
-from prospect_pipeline.errors import DefinitionError, UnsupportedAttribute
+from prospect_pipeline.attributes.selection import check_sensible
+from prospect_pipeline.errors import UnsupportedAttribute
 
 SUPPORTED = ("counter", "first", "last", "unique_list")
 _COMPARISONS = {"=": "=", "!=": "<>", "<": "<", ">": ">", "<=": "<=", ">=": ">="}
@@ -57,21 +58,12 @@ def sources(attribute: Attribute) -> list[Source]:
 
 def check_supported(attribute: Attribute) -> None:
     """Raise UnsupportedAttribute, or DefinitionError for nonsense that the SDK lets through."""
+    check_sensible(attribute)
     if attribute.aggregation not in SUPPORTED:
         raise UnsupportedAttribute(
             attribute.name,
             f"aggregation '{attribute.aggregation}' is not compiled to SQL; "
             f"use one of {', '.join(SUPPORTED)}",
-        )
-    if attribute.period is not None and attribute.ttl is not None:
-        raise DefinitionError(
-            f"Attribute '{attribute.name}' has both a period and a ttl; a ttl is for attributes "
-            "without a period. Remove one of them."
-        )
-    if attribute.aggregation != "counter" and attribute.property is None:
-        raise DefinitionError(
-            f"Attribute '{attribute.name}' has aggregation '{attribute.aggregation}' but no "
-            "property to aggregate. Give it one."
         )
     if any(source.date_part for source in sources(attribute)):
         raise UnsupportedAttribute(attribute.name, "date parts are not compiled to SQL")

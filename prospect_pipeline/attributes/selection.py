@@ -21,9 +21,33 @@ from snowplow_signals.models.model import (
 )
 
 from prospect_pipeline.attributes.properties import Source, source_of
+from prospect_pipeline.errors import DefinitionError
 
 AtomicEvent = Mapping[str, Any]
 """One event by column name: timestamps are aware datetimes, JSON columns text or decoded."""
+
+
+WITHOUT_PROPERTY = ("counter", "time_since_last", "time_since_first")
+
+
+def check_sensible(attribute: Attribute) -> None:
+    """Raise DefinitionError for a definition that makes no sense though the SDK takes it."""
+    kind = attribute.aggregation
+    if attribute.period is not None and attribute.ttl is not None:
+        raise DefinitionError(
+            f"Attribute '{attribute.name}' has both a period and a ttl; a ttl is for attributes "
+            "without a period. Remove one of them."
+        )
+    if kind not in WITHOUT_PROPERTY and attribute.property is None:
+        raise DefinitionError(
+            f"Attribute '{attribute.name}' has aggregation '{kind}' but no property to aggregate. "
+            "Give it one."
+        )
+    if kind.startswith("time_since") and attribute.time_unit is None:
+        raise DefinitionError(
+            f"Attribute '{attribute.name}' has aggregation '{kind}' but no time_unit. "
+            "Give it one of s, min, h, d."
+        )
 
 
 def matches(event: AtomicEvent, attribute: Attribute) -> bool:

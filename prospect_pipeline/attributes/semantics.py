@@ -28,7 +28,13 @@ from snowplow_signals import AttributeGroup
 from snowplow_signals.models.model import Attribute
 
 from prospect_pipeline.attributes.properties import Source, key_source, source_of
-from prospect_pipeline.attributes.selection import AtomicEvent, coerce, matches, read
+from prospect_pipeline.attributes.selection import (
+    WITHOUT_PROPERTY,
+    AtomicEvent,
+    coerce,
+    matches,
+    read,
+)
 
 PERIOD_EVENT_LIMIT = 100
 LIST_LIMIT = 100
@@ -128,7 +134,7 @@ def _window(
 
 
 def _property_value(event: AtomicEvent, attribute: Attribute) -> Any:
-    if attribute.aggregation in ("counter", "time_since_last", "time_since_first"):
+    if attribute.aggregation in WITHOUT_PROPERTY:
         return True  # no property: the event itself is what counts
     value = read(event, source_of(attribute.property, attribute.name))
     return None if value is None else coerce(value, attribute)

@@ -1,0 +1,99 @@
+"""The local Signals as a process: binds, says where it is, serves until it is told to end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import uvicorn
+
+from prospect_pipeline.errors import StackError
+from prospect_pipeline.sandbox.api import build_app
+from prospect_pipeline.sandbox.profiles import Profiles
+from prospect_pipeline.sandbox.registry import Registry
+from prospect_pipeline.sandbox.store import EventStore
+from prospect_pipeline.settings import Clock, DataSettings
+
+HOST = "127.0.0.1"
+ADDRESS_FILE = "sandbox.json"
+
+
+@dataclass
+class LocalSignals:
+    """One local Signals of a data directory; its address stands in ``sandbox.json`` meanwhile."""
+
+    data: DataSettings
+    clock: Clock
+    port: int
+    token: str
+
+    def __post_init__(self) -> None:
+        self.token = self.token or secrets.token_urlsafe(24)
+        self._refuse_second()
+        self._socket = _bind(self.port)
+        self.url = f"http://{HOST}:{self._socket.getsockname()[1]}"
+
+    @property
+    def address_file(self) -> Path:
+        """Where the address stands while the server runs."""
+        return self.data.root / ADDRESS_FILE
+
+    def serve(self) -> None:
+        """Serve until SIGINT or SIGTERM."""
+        app = build_app(
+            Registry(self.data),
+            Profiles(EventStore(self.data), self.clock),
+            self.token,
+            on_start=self._announce,
+            on_stop=self._withdraw,
+        )
+        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5)
+        uvicorn.Server(config).run(sockets=[self._socket])
+
+    def _refuse_second(self) -> None:
+        with contextlib.suppress(OSError, ValueError, KeyError, psutil.NoSuchProcess):
+            other = json.loads(self.address_file.read_text())
+            if "prospect" in " ".join(psutil.Process(other["pid"]).cmdline()):
+                raise StackError(
+                    f"A local Signals already runs for {self.data.root}, at {other['url']} "
+                    f"(process {other['pid']}). Use it, end it, or give another --data-dir."
+                )
+
+    def _announce(self) -> None:
+        """Write the address in one step, readable by this user alone: it holds the token."""
+        address = {"url": self.url, "token": self.token, "pid": os.getpid()}
+        write_private(self.address_file, json.dumps(address))
+
+    def _withdraw(self) -> None:
+        self.address_file.unlink(missing_ok=True)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file in one step, readable by this user alone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    unfinished.replace(path)
+
+
+def _bind(port: int) -> socket.socket:
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((HOST, port))
+    except OSError as error:
+        listening.close()
+        raise StackError(
+            f"Port {port} on {HOST} cannot be used ({error.strerror}). Free it, or choose another "
+            "with --port (0: any free one)."
+        ) from None
+    listening.listen(128)
+    return listening
