@@ -48,7 +48,7 @@ def event(
     **columns: Any,
 ) -> Event:
     vendor = f"{SNOWPLOW}.media" if name == "play" else SNOWPLOW
-    made: Event = {column: None for column in SCHEMA.names}
+    made: Event = dict.fromkeys(SCHEMA.names)
     made |= {
         "event_id": event_id,
         "domain_userid": user,
