@@ -14,7 +14,6 @@ from typing import Any, Literal, TypeVar
 import httpx
 from pydantic import BaseModel
 from snowplow_signals import Service, Signals, SignalsAPIError, SignalsSandbox, StreamAttributeGroup
-
 from snowplow_signals.registry_client import RegistryObject
 
 from prospect_pipeline.errors import DefinitionConflict, SignalsError, SignalsUnavailable

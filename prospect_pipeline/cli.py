@@ -1,0 +1,242 @@
+"""The `prospect` command: parses, calls, prints. Errors are one message and exit status 1."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import json
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from prospect_pipeline.errors import InputError, ProspectError
+from prospect_pipeline.settings import Clock, DataSettings, DefinitionSettings, TrainingSettings
+
+if TYPE_CHECKING:
+    from snowplow_signals import AttributeGroup
+
+Command = Callable[..., Any]
+FOLDER = click.Path(path_type=Path, file_okay=False)
+FILE = click.Path(path_type=Path)
+PORT = click.IntRange(0, 65535)
+
+
+def main() -> None:
+    """Run the command line; whatever goes wrong on purpose is one message and status 1."""
+    try:
+        cli(standalone_mode=False)
+    except ProspectError as error:
+        click.secho(f"Error: {error}", fg="red", err=True)
+        sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Stopped.", err=True)
+        sys.exit(130)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="prospect-pipeline")
+def cli() -> None:
+    """Real-time prospect scoring on Snowplow Signals."""
+
+
+def cohort_options(command: Command) -> Command:
+    """Add what `run` and `dataset` share."""
+    options = (
+        click.option("--events", type=FILE, help="Atomic events: CSV, gzipped CSV or Parquet."),
+        click.option(
+            "--as-of", help="The cohort's today, ISO; default: just after the last event."
+        ),
+        click.option("--cohort", help="OLDEST:NEWEST days before as-of (60:30), or 'all'."),
+        click.option("--json", "as_json", is_flag=True, help="End with a line of JSON."),
+    )
+    return functools.reduce(lambda decorated, option: option(decorated), reversed(options), command)
+
+
+@cli.command()
+@click.option("--users", type=click.IntRange(min=1), default=6000, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--end", help="When the last event may happen, ISO; default: now.")
+@click.option("--out", type=FILE, required=True, help="Parquet file to write.")
+def events(users: int, seed: int, end: str | None, out: Path) -> None:
+    """Generate atomic events of visitors who behave like people."""
+    from prospect_pipeline.sandbox.generator import generate
+
+    last = _moment(end, "--end") if end else datetime.now(UTC)
+    made = generate(users, seed, last, out, progress=_say)
+    _say(
+        f"{made.events:,} events of {made.visitors:,} visitors, {made.conversions:,} conversions: "
+        f"{made.path}; the true probabilities: {made.truth_path}"
+    )
+
+
+@cli.command()
+@cohort_options
+@click.option("--out", type=FILE, required=True, help="File to write: .parquet or .csv.")
+@click.option(
+    "--attributes", "definition", help="An SDK attribute group, FILE.py:NAME or MODULE:NAME."
+)
+@click.option("--anchors", type=FILE, help="Your own anchors: the key, anchor_ts, label.")
+@click.option("--strictly-before", is_flag=True, help="Leave out events at anchor_ts itself.")
+@click.option("--columns", type=click.Choice(["features", "attributes"]), default=None)
+def dataset(
+    events: Path | None,
+    as_of: str | None,
+    cohort: str | None,
+    as_json: bool,
+    out: Path,
+    definition: str | None,
+    anchors: Path | None,
+    strictly_before: bool,
+    columns: str | None,
+) -> None:
+    """Build a training set from atomic events."""
+    from prospect_pipeline.warehouse.base import DatasetRequest
+    from prospect_pipeline.warehouse.duckdb import DuckDBWarehouse
+    from prospect_pipeline.warehouse.tables import write_table
+
+    if events is None:
+        raise click.UsageError("Missing option '--events': a file of atomic events.")
+    started = time.monotonic()
+    settings = TrainingSettings.load(as_of=as_of, cohort=cohort)
+    chosen = columns or ("attributes" if definition else "features")
+    if definition and chosen == "features":
+        raise click.UsageError(
+            "--columns features are the model's, over the tutorial's attributes; "
+            "with --attributes use --columns attributes."
+        )
+    request = DatasetRequest(_group(definition), settings, chosen, anchors, strictly_before)  # type: ignore[arg-type]
+    _say(f"Reading {events} ...")
+    made = DuckDBWarehouse(events).training_set(request)
+    write_table(made.table, out)
+    dropped = ", ".join(f"{count:,} {reason}" for reason, count in made.dropped.items())
+    _say(f"{made.rows:,} rows, {made.positives:,} positive: {out}")
+    _say(f"Left out: {dropped or 'nothing'}")
+    if as_json:
+        facts = {**made.facts(), "seconds": round(time.monotonic() - started, 3), "out": str(out)}
+        click.echo(json.dumps(facts))
+
+
+@cli.command()
+@click.option("--dialect", type=click.Choice(["duckdb", "snowflake"]), default="duckdb")
+@click.option("--as-of", help="The cohort's today, ISO; default: now.")
+@click.option("--cohort", help="OLDEST:NEWEST days before as-of (60:30), or 'all'.")
+@click.option("--attributes", "definition", help="An SDK attribute group, as for `dataset`.")
+@click.option("--strictly-before", is_flag=True, help="Leave out events at anchor_ts itself.")
+@click.option("--columns", type=click.Choice(["features", "attributes"]), default=None)
+def sql(
+    dialect: str,
+    as_of: str | None,
+    cohort: str | None,
+    definition: str | None,
+    strictly_before: bool,
+    columns: str | None,
+) -> None:
+    """Print the query that builds the training set."""
+    from prospect_pipeline.attributes.anchors import Anchoring
+    from prospect_pipeline.attributes.sql import training_query
+    from prospect_pipeline.warehouse.base import FEATURE_EXPRESSIONS
+
+    settings = TrainingSettings.load(as_of=as_of, cohort=cohort)
+    anchoring = Anchoring.from_settings(
+        settings, settings.as_of_moment or datetime.now(UTC), strictly_before=strictly_before
+    )
+    raw = (columns or ("attributes" if definition else "features")) == "attributes"
+    click.echo(
+        training_query(
+            _group(definition),
+            anchoring,
+            features=None if raw else FEATURE_EXPRESSIONS,
+            dialect=dialect,  # type: ignore[arg-type]
+        )
+    )
+
+
+@cli.command()
+@click.option("--port", type=PORT, default=8787, show_default=True, help="0: any free one.")
+@click.option("--token", envvar="SP_SANDBOX_TOKEN", help="Bearer token; default: a random one.")
+@click.option("--data-dir", type=FOLDER, help="Default: PROSPECT_DATA_DIR, else ./data.")
+@click.option("--clock", help="wall, last-event or an ISO moment; default: PROSPECT_CLOCK.")
+@click.option("--events", type=FILE, help="Load this file of atomic events first.")
+def sandbox(
+    port: int, token: str | None, data_dir: Path | None, clock: str | None, events: Path | None
+) -> None:
+    """Run the local Signals alone: for development and tests, on loopback."""
+    from prospect_pipeline.sandbox.server import LocalSignals
+    from prospect_pipeline.sandbox.store import EventStore
+
+    data = DataSettings.load(data_dir=data_dir)
+    signals = LocalSignals(data, Clock.load(setting=clock), port, token or "")
+    if events is not None:
+        loaded = EventStore(data).load(events)
+        _say(f"Loaded {loaded.events:,} events of {events}")
+        for reason, count in loaded.uncounted.items():
+            _say(f"  {count:,} count nowhere: {reason}")
+    _say(f"Local Signals, for development and tests: {signals.url}")
+    _say(f"  token {signals.token}, data in {data.root}; Ctrl-C ends it")
+    signals.serve()
+
+
+@cli.command()
+@click.argument("domain_userid")
+@click.option("--url", help="The scoring service; default: that of run.json.")
+@click.option("--data-dir", type=FOLDER, help="Default: PROSPECT_DATA_DIR, else ./data.")
+@click.option("--explain", is_flag=True, help="Say what drove the score.")
+def score(domain_userid: str, url: str | None, data_dir: Path | None, explain: bool) -> None:
+    """Score one visitor through the running service."""
+    from prospect_pipeline.stack.scores import fetch_score, service_url
+
+    address = url or service_url(DataSettings.load(data_dir=data_dir))
+    click.echo(json.dumps(fetch_score(address, domain_userid, explain=explain), indent=2))
+
+
+def _group(definition: str | None) -> AttributeGroup:
+    """Return the attribute group that ``FILE.py:NAME`` or ``MODULE:NAME`` names."""
+    from snowplow_signals import AttributeGroup
+
+    from prospect_pipeline.attributes import prospect
+
+    if definition is None:
+        return prospect.attribute_group(DefinitionSettings.load())
+    place, _, name = definition.rpartition(":")
+    if not place:
+        raise InputError(f"'{definition}' is not FILE.py:NAME or MODULE:NAME.")
+    try:
+        if place.endswith(".py"):
+            spec = importlib.util.spec_from_file_location("user_attributes", place)
+            assert spec is not None and spec.loader is not None
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+        else:
+            module = importlib.import_module(place)
+    except (ImportError, OSError) as error:
+        raise InputError(f"'{place}' cannot be loaded: {error}.") from None
+    group = getattr(module, name, None)
+    if not isinstance(group, AttributeGroup):
+        raise InputError(
+            f"'{name}' in '{place}' is {type(group).__name__}; expected an attribute group of the "
+            "Signals SDK."
+        )
+    return group
+
+
+def _moment(text: str, option: str) -> datetime:
+    from prospect_pipeline.settings import parse_moment
+
+    try:
+        return parse_moment(text)
+    except ValueError as error:
+        raise click.UsageError(f"{option}: {error}") from None
+
+
+def _say(message: str) -> None:
+    """Print what a person reads; standard output is left to results."""
+    click.echo(message, err=True)
