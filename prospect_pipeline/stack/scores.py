@@ -1,0 +1,47 @@
+"""Scores over HTTP, as a website would ask for them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import requests
+
+from prospect_pipeline.errors import StackError
+from prospect_pipeline.settings import DataSettings
+
+RUN_FILE = "run.json"
+
+
+def service_url(data: DataSettings) -> str:
+    """Return the address of the running service; raises StackError where none runs."""
+    path = data.root / RUN_FILE
+    try:
+        return str(json.loads(path.read_text())["predict"])
+    except (OSError, ValueError, KeyError):
+        raise StackError(
+            f"No running system is known: {path} does not exist. Start one with `prospect run`, "
+            "or name the service with --url."
+        ) from None
+
+
+def fetch_score(url: str, domain_userid: str, *, explain: bool = False) -> dict[str, Any]:
+    """Ask the service for one visitor's score; raises StackError where it gives none."""
+    body = {"domain_userid": domain_userid, "explain": explain}
+    try:
+        reply = requests.post(f"{url.rstrip('/')}/predict", json=body, timeout=10)
+        answer: dict[str, Any] = reply.json()
+    except requests.RequestException as error:
+        raise StackError(
+            f"{url} does not answer ({type(error).__name__}). Is the service running? "
+            "`prospect run` starts it."
+        ) from None
+    except ValueError:
+        raise StackError(f"{url} answered {reply.status_code}, and not with JSON.") from None
+    if not reply.ok:
+        problem = answer.get("error", {})
+        raise StackError(
+            f"{url} answered {reply.status_code} {problem.get('code', '')}: "
+            f"{problem.get('message', answer)}"
+        )
+    return answer
