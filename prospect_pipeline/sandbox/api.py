@@ -24,8 +24,8 @@ from prospect_pipeline.errors import DefinitionError
 from prospect_pipeline.sandbox.profiles import Profiles
 from prospect_pipeline.sandbox.registry import Body, Exists, InUse, Kind, Missing, Registry
 from prospect_pipeline.sandbox.requests import OnlineAttributesRequest
+from prospect_pipeline.signals.client import CLOCK_HEADER
 
-CLOCK_HEADER = "X-Signals-Clock"
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]
 
 

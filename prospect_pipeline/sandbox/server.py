@@ -19,9 +19,9 @@ from prospect_pipeline.sandbox.profiles import Profiles
 from prospect_pipeline.sandbox.registry import Registry
 from prospect_pipeline.sandbox.store import EventStore
 from prospect_pipeline.settings import Clock, DataSettings
+from prospect_pipeline.signals.connection import ADDRESS_FILE
 
 HOST = "127.0.0.1"
-ADDRESS_FILE = "sandbox.json"
 
 
 @dataclass

@@ -1,0 +1,229 @@
+"""The model registry: MLflow, wrapped once. SQLite and a folder by default; no pickle anywhere.
+
+A version is found by number: an alias is resolved first, so that a swap in between cannot mix two
+versions. The booster is stored in XGBoost's own format, and the encoder travels inside the model's
+``MLmodel`` file as JSON, so that a version is whole in itself.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import mlflow
+import mlflow.xgboost
+import pandas as pd
+import requests
+import xgboost
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.models import infer_signature
+
+from prospect_pipeline.errors import NoModel, RegistryError
+from prospect_pipeline.features import Encoder
+from prospect_pipeline.scoring import ScoringModel
+from prospect_pipeline.settings import DataSettings, RegistrySettings
+
+HTTP_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """A registered version, by its number."""
+
+    name: str
+    version: str
+    run_id: str
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A version and the model that it holds."""
+
+    identity: ModelVersion
+    model: ScoringModel
+
+
+class Registry:
+    """Registered versions of the scoring model.
+
+    Every method raises RegistryError where MLflow cannot be reached or refuses.
+    """
+
+    def __init__(self, settings: RegistrySettings, data: DataSettings) -> None:
+        self.settings = settings
+        self.folder = data.root / "mlflow"
+        self.uri = settings.tracking_uri or f"sqlite:///{self.folder / 'mlflow.db'}"
+
+    @property
+    def address(self) -> str:
+        """The tracking address without what may be secret in it."""
+        parts = urlsplit(self.uri)
+        if parts.scheme not in ("http", "https"):
+            return self.uri
+        return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}"
+
+    def check(self) -> None:
+        """Raise RegistryError, soon, where a registry server does not answer."""
+        if not self.uri.startswith("http"):
+            return
+        try:
+            requests.get(f"{self.uri.rstrip('/')}/health", timeout=HTTP_SECONDS).raise_for_status()
+        except requests.RequestException as error:
+            raise RegistryError(
+                f"MLflow at {self.address} does not answer ({type(error).__name__}). Check "
+                "MLFLOW_TRACKING_URI and the server; unset it to use SQLite under the data dir."
+            ) from None
+
+    def log_version(
+        self,
+        model: ScoringModel,
+        *,
+        example: pd.DataFrame,
+        params: Mapping[str, Any],
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        artifacts: Mapping[str, str | bytes],
+    ) -> ModelVersion:
+        """Log a run with everything of a model, then register it: a version is whole or absent.
+
+        ``example`` holds a few rows of the model's columns; the signature is that of the encoded
+        vector, as XGBoost is given it. ``artifacts`` are contents by file name.
+        """
+        encoded = pd.DataFrame(model.encoder.encode(example), columns=list(model.encoder.columns))
+        with self._connected(), mlflow.start_run(experiment_id=self._experiment()) as run:
+            mlflow.log_params(dict(params))
+            mlflow.log_metrics(dict(metrics))
+            mlflow.set_tags(dict(tags))
+            self._log_artifacts(run.info.run_id, artifacts)
+            logged = mlflow.xgboost.log_model(
+                model.booster,
+                name="model",
+                model_format="ubj",
+                signature=infer_signature(encoded, model.score(example)),
+                input_example=encoded,
+                metadata={"encoder": json.dumps(model.encoder.to_dict())},
+                pip_requirements=[f"xgboost=={xgboost.__version__}"],
+            )
+            return self._register(logged.model_uri, logged.model_id, str(run.info.run_id))
+
+    def add_artifacts(self, run_id: str, artifacts: Mapping[str, str | bytes]) -> None:
+        """Add files to a version's run."""
+        with self._connected():
+            self._log_artifacts(run_id, artifacts)
+
+    def read_artifact(self, run_id: str, name: str) -> bytes:
+        """Return a file of a version's run."""
+        with self._connected(), tempfile.TemporaryDirectory() as folder:
+            path = mlflow.artifacts.download_artifacts(
+                run_id=run_id, artifact_path=name, dst_path=folder
+            )
+            return Path(path).read_bytes()
+
+    def set_alias(self, version: ModelVersion) -> None:
+        """Let the alias (``champion``) point at a version."""
+        with self._connected() as client:
+            client.set_registered_model_alias(version.name, self.settings.alias, version.version)
+
+    def resolve(self, selector: str | None = None) -> ModelVersion:
+        """Return the version that is meant: None the alias's, ``latest`` the newest, or a number.
+
+        Raises NoModel where there is none.
+        """
+        name = self.settings.model_name
+        with self._connected() as client:
+            try:
+                if selector is None:
+                    found = client.get_model_version_by_alias(name, self.settings.alias)
+                elif selector == "latest":
+                    versions = client.search_model_versions(f"name = '{name}'")
+                    found = max(versions, key=lambda each: int(each.version), default=None)
+                else:
+                    found = client.get_model_version(name, selector)
+            except MlflowException as error:
+                if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                    raise
+                found = None
+        if found is None:
+            wanted = f"version {selector}" if selector else f"alias '{self.settings.alias}'"
+            raise NoModel(
+                f"Model '{name}' has no {wanted} in {self.address}. Train one: `prospect run`, or "
+                "materialize registered_model in Dagster."
+            )
+        return ModelVersion(name, str(found.version), str(found.run_id))
+
+    def load(self, version: ModelVersion) -> LoadedModel:
+        """Load a version by its number, through XGBoost's own format."""
+        uri = f"models:/{version.name}/{version.version}"
+        with self._connected():
+            metadata = mlflow.models.get_model_info(uri).metadata or {}
+            if "encoder" not in metadata:
+                raise RegistryError(
+                    f"{version.name} version {version.version} carries no encoder, so it was not "
+                    "registered by this system. Choose another version, or train one."
+                )
+            encoder = Encoder.from_dict(json.loads(metadata["encoder"]))
+            booster = mlflow.xgboost.load_model(uri)
+        booster.set_param({"nthread": 1})
+        return LoadedModel(version, ScoringModel(booster, encoder))
+
+    def run_path(self, run_id: str) -> str:
+        """Return the path of a run in MLflow's web pages."""
+        with self._connected() as client:
+            experiment = client.get_run(run_id).info.experiment_id
+        return f"/#/experiments/{experiment}/runs/{run_id}"
+
+    def _register(self, source: str, model_id: str, run_id: str) -> ModelVersion:
+        name = self.settings.model_name
+        client = MlflowClient(self.uri, self.uri)
+        try:
+            client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        made = client.create_model_version(name, source, run_id, model_id=model_id)
+        return ModelVersion(name, str(made.version), run_id)
+
+    def _experiment(self) -> str:
+        name = self.settings.model_name
+        found = mlflow.get_experiment_by_name(name)
+        if found is not None:
+            return str(found.experiment_id)
+        local = None if self.settings.tracking_uri else (self.folder / "artifacts").as_uri()
+        return str(mlflow.create_experiment(name, artifact_location=local))
+
+    def _log_artifacts(self, run_id: str, artifacts: Mapping[str, str | bytes]) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            for name, content in artifacts.items():
+                raw = content.encode() if isinstance(content, str) else content
+                (Path(folder) / name).write_bytes(raw)
+            mlflow.log_artifacts(folder, run_id=run_id)
+
+    @contextmanager
+    def _connected(self) -> Iterator[MlflowClient]:
+        """Point MLflow at this registry (it keeps one for the process) and map its errors."""
+        if not self.settings.tracking_uri:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(HTTP_SECONDS))
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        for noisy in ("mlflow", "alembic"):
+            logging.getLogger(noisy).setLevel(logging.WARNING)
+        try:
+            mlflow.set_tracking_uri(self.uri)
+            mlflow.set_registry_uri(self.uri)
+            yield MlflowClient(self.uri, self.uri)
+        except (MlflowException, OSError) as error:
+            reason = str(error).strip().splitlines()[0].replace(self.uri, self.address)
+            raise RegistryError(
+                f"MLflow at {self.address} cannot be used: {reason} Check MLFLOW_TRACKING_URI "
+                "and the server."
+            ) from None

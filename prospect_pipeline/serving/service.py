@@ -1,0 +1,121 @@
+"""The BentoML service: ``POST /predict`` reads a visitor's attributes and scores them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from datetime import datetime
+from typing import Any
+
+import bentoml
+from starlette.responses import JSONResponse
+
+from prospect_pipeline import features
+from prospect_pipeline.errors import NoModel, SignalsError
+from prospect_pipeline.registry.store import LoadedModel, Registry
+from prospect_pipeline.serving.edge import Edge, error
+from prospect_pipeline.serving.schemas import DomainUserid, Explain, Prediction
+from prospect_pipeline.serving.scorer import Scorer
+from prospect_pipeline.settings import (
+    Clock,
+    DataSettings,
+    DefinitionSettings,
+    RegistrySettings,
+    ServingSettings,
+    SignalsSettings,
+)
+from prospect_pipeline.signals.client import OnlineAttributes
+from prospect_pipeline.signals.connection import connection
+
+KEY = "domain_userid"
+RETRY_AFTER = {"Retry-After": "1"}
+
+
+# BentoML keeps a request's context in memory until `traffic.timeout` has passed, so it is short.
+@bentoml.service(
+    name="prospect_scoring",
+    workers=1,
+    traffic={"timeout": 2},
+    logging={"access": {"enabled": False}},
+)
+class ProspectScoring:
+    """Scores visitors by the champion, on their attributes of this moment."""
+
+    def __init__(self) -> None:
+        data = DataSettings.load()
+        signals = SignalsSettings.load()
+        registry = RegistrySettings.load()
+        self.serving = ServingSettings.load()
+        self.clock = Clock.load()
+        self.scorer = Scorer(Registry(registry, data), registry.version)
+        self.attributes = OnlineAttributes(
+            lambda: connection(signals, data),
+            DefinitionSettings.load().service_name,
+            KEY,
+            signals.timeout_ms,
+        )
+        self.watching: asyncio.Task[None] | None = None
+
+    @bentoml.on_startup
+    async def start(self) -> None:
+        """Load the model, and watch for newer ones."""
+        await asyncio.to_thread(self.scorer.refresh)
+        self.watching = asyncio.create_task(self.scorer.watch(self.serving.poll_seconds))
+
+    @bentoml.on_shutdown
+    async def end(self) -> None:
+        """Stop watching, and close the connections."""
+        if self.watching is not None:
+            self.watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self.watching
+        await self.attributes.close()
+
+    async def __is_ready__(self) -> bool:
+        """Whether a model is loaded (BentoML's readiness)."""
+        return self.scorer.ready
+
+    @bentoml.api(route="/predict")
+    async def predict(self, domain_userid: DomainUserid, explain: Explain = False) -> Prediction:
+        """Score one visitor; one whom Signals does not know is scored on empty attributes."""
+        try:
+            loaded = self.scorer.current()
+            values = await self.attributes.read(domain_userid)
+        except NoModel as problem:
+            return error(503, "no_model", str(problem), RETRY_AFTER)  # type: ignore[return-value]
+        except SignalsError as problem:
+            return error(503, "signals_unavailable", str(problem), RETRY_AFTER)  # type: ignore[return-value]
+        moment = values.moment or self.clock.now()
+        raw = {name: value for name, value in values.attributes.items() if name != KEY}
+        answer = self._answer(loaded, domain_userid, raw, moment, explain=explain)
+        return JSONResponse(answer)  # type: ignore[return-value]
+
+    def _answer(
+        self,
+        loaded: LoadedModel,
+        domain_userid: str,
+        raw: dict[str, Any],
+        moment: datetime,
+        *,
+        explain: bool,
+    ) -> dict[str, Any]:
+        full = self.serving.detail == "full"
+        columns = features.vector(raw, moment)
+        identity = loaded.identity
+        answer: dict[str, Any] = {
+            KEY: domain_userid,
+            "score": loaded.model.score_one(columns),
+            "model": {"name": identity.name, "version": identity.version},
+        }
+        if full:
+            answer |= {"signals": raw, "scoring_attributes": columns}
+        if explain:
+            answer["reasons"] = [
+                {"feature": name, "contribution": contribution}
+                | ({"value": columns[name]} if full else {})
+                for name, contribution in loaded.model.explain_one(columns)
+            ]
+        return answer
+
+
+ProspectScoring.add_asgi_middleware(Edge)  # type: ignore[attr-defined]

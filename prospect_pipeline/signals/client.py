@@ -1,0 +1,158 @@
+"""Reading attributes online, fast: one pooled, keep-alive, asynchronous connection.
+
+The requests, the reply's shape and the fetching of a token are those of the Signals SDK, which
+opens a connection for every call and is used everywhere but here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import aiohttp
+import jwt
+
+from prospect_pipeline.errors import SignalsError, SignalsUnavailable
+from prospect_pipeline.signals.connection import Connection, Credentials
+
+CLOCK_HEADER = "X-Signals-Clock"
+"""The local Signals says here as of which moment it computed its values."""
+
+CONSOLE = "https://console.snowplowanalytics.com/api/msc/v1"
+TOKEN_SECONDS = 10
+RENEW_AHEAD_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class OnlineValues:
+    """One identifier's raw attribute values, and their moment where Signals says it."""
+
+    attributes: dict[str, Any]
+    moment: datetime | None
+
+
+class OnlineAttributes:
+    """The attributes of one service, read within a time budget.
+
+    ``connect`` is asked again for the connection after one has failed: a local Signals may have
+    been started anew at another address.
+    """
+
+    def __init__(
+        self, connect: Callable[[], Connection], service: str, key: str, timeout_ms: int
+    ) -> None:
+        self.connect = connect
+        self.service = service
+        self.key = key
+        self.timeout = aiohttp.ClientTimeout(total=timeout_ms / 1000)
+        self._connection: Connection | None = None
+        self._session: aiohttp.ClientSession | None = None
+        self._token: str | None = None
+        self._token_expires = 0.0
+        self._renewing = asyncio.Lock()
+
+    async def read(self, identifier: str) -> OnlineValues:
+        """Return one identifier's values; an unknown one has nulls.
+
+        Raises SignalsUnavailable where there is no answer in time, SignalsError where it refuses.
+        """
+        try:
+            return await self._read(identifier, retry=True)
+        except (
+            aiohttp.ClientError,
+            TimeoutError,
+            json.JSONDecodeError,
+            UnicodeDecodeError,
+        ) as error:
+            self._connection = None
+            raise SignalsUnavailable(
+                f"Signals gave no answer within {self.timeout.total} s ({type(error).__name__})."
+            ) from None
+
+    async def close(self) -> None:
+        """Close the pooled connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _read(self, identifier: str, *, retry: bool) -> OnlineValues:
+        connection = self._connection = self._connection or self.connect()
+        body = {"service": self.service, "attribute_keys": {self.key: [identifier]}}
+        token = await self._bearer(connection)
+        async with self._pool().post(
+            f"{connection.url}/api/v1/get-online-attributes",
+            json=body,
+            headers={"Authorization": f"Bearer {token}"},
+        ) as reply:
+            if reply.status == 401 and retry:
+                self._token, self._connection = None, None
+                return await self._read(identifier, retry=False)
+            if reply.status >= 500:
+                raise SignalsUnavailable(f"Signals answered {reply.status}.")
+            if reply.status != 200:
+                raise SignalsError(
+                    f"Signals refused service '{self.service}' ({reply.status}). Is it published, "
+                    "and are the credentials right?"
+                )
+            columns = json.loads(await reply.read())
+            return OnlineValues(_first(columns), _moment(reply.headers.get(CLOCK_HEADER)))
+
+    def _pool(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=self.timeout)
+        return self._session
+
+    async def _bearer(self, connection: Connection) -> str:
+        if connection.credentials is None:
+            assert connection.token is not None
+            return connection.token.get_secret_value()
+        if self._token is None or time.time() > self._token_expires - RENEW_AHEAD_SECONDS:
+            async with self._renewing:
+                if self._token is None or time.time() > self._token_expires - RENEW_AHEAD_SECONDS:
+                    self._token = await self._fetch_token(connection.credentials)
+                    self._token_expires = _expiry(self._token)
+        return self._token
+
+    async def _fetch_token(self, credentials: Credentials) -> str:
+        async with self._pool().get(
+            f"{CONSOLE}/organizations/{credentials.org_id}/credentials/v3/token",
+            headers={
+                "X-API-Key-Id": credentials.api_key_id.get_secret_value(),
+                "X-API-Key": credentials.api_key.get_secret_value(),
+            },
+            timeout=aiohttp.ClientTimeout(total=TOKEN_SECONDS),
+        ) as reply:
+            if reply.status != 200:
+                raise SignalsError(
+                    f"Snowplow's console gave no token ({reply.status}). Check SP_API_KEY, "
+                    "SP_API_KEY_ID and SP_ORG_ID."
+                )
+            return str((await reply.json())["accessToken"])
+
+
+def _first(columns: Any) -> dict[str, Any]:
+    """Return the first of each column, as the SDK does for one identifier."""
+    if not isinstance(columns, dict):
+        raise SignalsUnavailable("Signals answered with something that is not a set of columns.")
+    return {
+        name: (values[0] if values else None)
+        for name, values in columns.items()
+        if isinstance(values, list)
+    }
+
+
+def _moment(header: str | None) -> datetime | None:
+    return None if header is None else datetime.fromisoformat(header)
+
+
+def _expiry(token: str) -> float:
+    try:
+        claims = jwt.decode(token, options={"verify_signature": False})
+    except jwt.InvalidTokenError:
+        return time.time() + RENEW_AHEAD_SECONDS  # not a JWT: ask for a new one every time
+    return float(claims.get("exp", time.time() + 3600))
