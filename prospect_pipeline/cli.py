@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prospect_pipeline.errors import InputError, ProspectError
-from prospect_pipeline.settings import Clock, DataSettings, DefinitionSettings, TrainingSettings
+from prospect_pipeline.settings import (
+    DEMO_USERS,
+    Clock,
+    DataSettings,
+    DefinitionSettings,
+    TrainingSettings,
+)
 
 if TYPE_CHECKING:
     from snowplow_signals import AttributeGroup
@@ -62,7 +68,49 @@ def cohort_options(command: Command) -> Command:
 
 
 @cli.command()
-@click.option("--users", type=click.IntRange(min=1), default=6000, show_default=True)
+@cohort_options
+@click.option("--data-dir", type=FOLDER, help="Default: PROSPECT_DATA_DIR, else ./data.")
+@click.option("--signals-port", type=PORT, default=8787, show_default=True)
+@click.option("--predict-port", type=PORT, default=8080, show_default=True)
+@click.option("--dagster-port", type=PORT, default=3000, show_default=True)
+@click.option("--mlflow-port", type=PORT, default=5050, show_default=True)
+@click.option("--once", is_flag=True, help="End after the first scores (as without a terminal).")
+@click.option("--stay", is_flag=True, help="Stay up, even without a terminal.")
+def run(
+    events: Path | None,
+    as_of: str | None,
+    cohort: str | None,
+    as_json: bool,
+    data_dir: Path | None,
+    signals_port: int,
+    predict_port: int,
+    dagster_port: int,
+    mlflow_port: int,
+    once: bool,
+    stay: bool,
+) -> None:
+    """Start everything: events, local Signals, Dagster, MLflow, training, scoring."""
+    from prospect_pipeline.stack.console import Console
+    from prospect_pipeline.stack.run import Run, RunOptions
+    from prospect_pipeline.stack.services import Ports
+
+    if once and stay:
+        raise click.UsageError("--once and --stay exclude each other.")
+    options = RunOptions(
+        events=events,
+        as_of=as_of,
+        cohort=cohort,
+        data=DataSettings.load(data_dir=data_dir),
+        ports=Ports(signals_port, predict_port, dagster_port, mlflow_port),
+        stay=stay or (sys.stdout.isatty() and not once),
+    )
+    summary = Run(options, Console()).execute()
+    if as_json:
+        click.echo(json.dumps(summary))
+
+
+@cli.command()
+@click.option("--users", type=click.IntRange(min=1), default=DEMO_USERS, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--end", help="When the last event may happen, ISO; default: now.")
 @click.option("--out", type=FILE, required=True, help="Parquet file to write.")

@@ -26,6 +26,9 @@ from pydantic_settings import SettingsError as UnparsableSetting
 
 from prospect_pipeline.errors import SettingsError
 
+DEMO_USERS = 12_000
+DEMO_SEED = 0
+
 
 def parse_moment(text: str) -> datetime:
     """Read an ISO date or date-time as UTC; one without a zone is UTC."""

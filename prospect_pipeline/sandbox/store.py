@@ -21,10 +21,8 @@ from prospect_pipeline.attributes.expressions import literal, moment, name
 from prospect_pipeline.attributes.properties import Source
 from prospect_pipeline.errors import EventsError
 from prospect_pipeline.settings import DataSettings
-from prospect_pipeline.warehouse.duckdb import connect, write_parquet
+from prospect_pipeline.warehouse.duckdb import connect, embedded_events, write_parquet
 from prospect_pipeline.warehouse.files import EventFile
-
-FILE = "events/atomic.parquet"
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ class EventStore:
     """Atomic events of a data directory, to load and to read one visitor's of."""
 
     def __init__(self, data: DataSettings) -> None:
-        self.path = data.root / FILE
+        self.path = embedded_events(data)
         self._lock = threading.Lock()
         self._opened: _Opened | None = None
 
@@ -96,6 +94,19 @@ class EventStore:
                 "SELECT MAX(derived_tstamp) FROM events"
             ).fetchall()
         return None if last is None else last.replace(tzinfo=UTC)
+
+    def sample_keys(self, count: int, key: str = "domain_userid") -> list[str]:
+        """Return a few identifiers seen in the last week of events, from least to most active."""
+        with self._reading() as opened:
+            if opened is None:
+                return []
+            rows = opened.connection.execute(
+                f"""SELECT {name(key)} FROM events WHERE {name(key)} IS NOT NULL AND derived_tstamp
+                  > (SELECT MAX(derived_tstamp) FROM events) - INTERVAL 7 DAY
+                GROUP BY 1 ORDER BY COUNT(*), 1"""
+            ).fetchall()
+        places = [round(n * (len(rows) - 1) / max(count - 1, 1)) for n in range(count)]
+        return [rows[place][0] for place in sorted(set(places))]
 
     def of_key(
         self, key: Source, identifier: str, columns: Collection[str], until: datetime

@@ -17,6 +17,7 @@ from prospect_pipeline.attributes.plan import needed_columns
 from prospect_pipeline.attributes.properties import key_source
 from prospect_pipeline.attributes.sql import audit_query, training_query
 from prospect_pipeline.errors import AnchorsError, EventsError
+from prospect_pipeline.settings import DataSettings
 from prospect_pipeline.warehouse.base import (
     DatasetRequest,
     EventSpan,
@@ -37,6 +38,11 @@ def connect() -> Iterator[duckdb.DuckDBPyConnection]:
             yield connection
         finally:
             connection.close()
+
+
+def embedded_events(data: DataSettings) -> Path:
+    """Return where the embedded warehouse, and the local Signals with it, keep their events."""
+    return data.root / "events" / "atomic.parquet"
 
 
 class DuckDBWarehouse:

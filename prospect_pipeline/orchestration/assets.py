@@ -1,0 +1,278 @@
+"""The assets: each calls one part of the package, and says in its metadata what came of it."""
+
+# Annotations stay real objects here: Dagster reads them.
+
+import io
+import json
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from prospect_pipeline.attributes import prospect
+from prospect_pipeline.errors import SignalsError
+from prospect_pipeline.orchestration import metadata
+from prospect_pipeline.orchestration.resources import (
+    EventSource,
+    RegistryResource,
+    SignalsResource,
+    WarehouseResource,
+)
+from prospect_pipeline.registry.store import ModelVersion
+from prospect_pipeline.settings import DataSettings, DefinitionSettings, TrainingSettings
+from prospect_pipeline.signals.deployment import call, deploy
+from prospect_pipeline.training import dataset, evaluation, model, plots, report
+from prospect_pipeline.training.split import split as split_frame
+from prospect_pipeline.warehouse.base import DatasetRequest
+
+SCORED = "test_scores.parquet"
+
+
+@dg.asset(kinds={"snowplow", "duckdb"}, group_name="warehouse")
+def atomic_events(
+    context: dg.AssetExecutionContext,
+    warehouse: WarehouseResource,
+    source: dg.ResourceParam[EventSource],
+) -> dg.MaterializeResult[Any]:
+    """Snowplow's atomic events, as the warehouse holds them.
+
+    The embedded warehouse is filled with generated events where it has none at all; events that
+    are there are never touched.
+    """
+    made = source.fill_if_empty(context.log.info)
+    span = warehouse.open().span()
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": span.events,
+            "first_event": span.first.isoformat(),
+            "last_event": span.last.isoformat(),
+            "generated": dg.MetadataValue.bool(made),
+            "events": dg.MetadataValue.path(str(warehouse.events)),
+        }
+    )
+
+
+@dg.asset(kinds={"snowplow", "python"}, group_name="signals", deps=[atomic_events])
+def signals_configuration(
+    context: dg.AssetExecutionContext, signals: SignalsResource
+) -> dg.MaterializeResult[Any]:
+    """The attribute group and its service, published to Signals.
+
+    Publishing twice changes nothing; a changed definition needs a new SIGNALS_GROUP_VERSION.
+    """
+    settings = DefinitionSettings.load()
+    group = prospect.attribute_group(settings)
+    connected = signals.connect()
+    client = connected.sdk()
+    deployed = deploy(client, group, prospect.service(settings))
+    for warning in deployed.warnings:
+        context.log.warning(warning)
+    since = deployed.backfill_since
+    shown: dict[str, Any] = {
+        "signals": f"{connected.url} ({connected.kind})",
+        "group": f"{group.name} version {group.version}",
+        "service": settings.service_name,
+        "changed": dg.MetadataValue.bool(deployed.changed),
+        "changes": metadata.table(
+            [
+                {
+                    "object": f"{c.kind} {c.name}",
+                    "action": c.action,
+                    "differs": ", ".join(c.differs),
+                }
+                for c in deployed.changes
+            ]
+        ),
+        "backfill_since": since.isoformat() if since else "not set",
+        "warnings": dg.MetadataValue.md("\n\n".join(deployed.warnings) or "none"),
+        "attributes": metadata.table(
+            [
+                {"attribute": a.name, "aggregation": a.aggregation, "period": str(a.period or "")}
+                for a in group.attributes
+            ]
+        ),
+    }
+    try:
+        preview = call(lambda: client.test(group))
+        shown["preview"] = metadata.frame(pd.DataFrame() if preview is None else preview)
+    except SignalsError as error:  # a Signals without a warehouse cannot test; publishing stands
+        context.log.warning(f"No preview: {error}")
+        shown["preview"] = dg.MetadataValue.md(f"none: {error}")
+    return dg.MaterializeResult(metadata=shown)
+
+
+@dg.asset(
+    kinds={"pandas", "duckdb"},
+    group_name="training",
+    deps=[atomic_events],
+    io_manager_key="frames",
+)
+def training_dataframe(warehouse: WarehouseResource) -> dg.Output[pd.DataFrame]:
+    """Every anchor of the cohort: the 20 columns as of its moment, and the label after it."""
+    settings = TrainingSettings.load()
+    group = prospect.attribute_group(DefinitionSettings.load())
+    made = warehouse.open().training_set(DatasetRequest(group, settings))
+    frame = made.table.to_pandas()
+    frame.attrs = {
+        **made.facts(),
+        "sql": made.sql,
+        "group": f"{group.name} version {group.version}",
+        "horizon": f"{settings.horizon_minutes} minutes",
+        "window": " to ".join(str(moment or "ever") for moment in made.anchoring.window),
+    }
+    rate = made.positives / made.rows
+    return dg.Output(
+        frame,
+        metadata={
+            "dagster/row_count": made.rows,
+            "dagster/column_schema": metadata.columns(frame),
+            "events": made.span.events,
+            "visitors": int(frame[dataset.KEY].nunique()),
+            "converters": dataset.converters(frame),
+            "positives": made.positives,
+            "label_rate": rate,
+            "as_of": made.anchoring.as_of.isoformat(),
+            "first_seen": frame.attrs["window"],
+            "dropped": metadata.table(
+                [{"reason": reason, "events": n} for reason, n in made.dropped.items()]
+            ),
+            "dropped_counts": dg.MetadataValue.json(made.dropped),
+            "fingerprint": made.fingerprint,
+            "preview": metadata.frame(frame.head(8)),
+            "sql": metadata.code(made.sql, "sql"),
+        },
+    )
+
+
+@dg.asset(kinds={"xgboost", "mlflow"}, group_name="training")
+def registered_model(
+    training_dataframe: pd.DataFrame, registry: RegistryResource
+) -> dg.Output[dict[str, str]]:
+    """XGBoost on the 20 columns, registered in MLflow with everything that says how it came about.
+
+    The alias ``champion`` then points at it, and the service follows.
+    """
+    settings = TrainingSettings.load()
+    facts = _facts(training_dataframe)
+    opened = registry.open()  # before the work, so that a registry that is away is known at once
+    dataset.require_trainable(training_dataframe, settings.min_converters)
+    split = split_frame(training_dataframe, settings.horizon)
+    trained = model.train(split, settings.seed)
+    threshold = evaluation.best_f1_threshold(
+        split.validation["label"].to_numpy(),
+        trained.model.score(split.validation),
+        model.weights(split.validation),
+    )
+    scored = evaluation.score_test(split.test, trained.model, model.baselines(split, settings.seed))
+    judged = evaluation.evaluate(scored, split.test, trained.model, threshold)
+    version = opened.log_version(
+        trained.model,
+        example=split.train.head(5),
+        params={**trained.params, "threshold": threshold},
+        metrics=judged.flat_metrics(),
+        tags={name: str(facts[name]) for name in ("as_of", "fingerprint", "group", "window")},
+        artifacts={
+            "training.sql": facts["sql"],
+            "evaluation.json": json.dumps(judged.to_dict(), indent=2),
+            "split.json": json.dumps(split.facts(), indent=2),
+            "classification_report.txt": judged.classification_report,
+            SCORED: _parquet(scored),
+        },
+    )
+    opened.set_alias(version)
+    return dg.Output(
+        {**vars(version), "threshold": repr(threshold)},
+        metadata={
+            "name": version.name,
+            "version": version.version,
+            "run_id": version.run_id,
+            "alias": opened.settings.alias,
+            "mlflow": opened.address,
+            "mlflow_run": opened.run_path(version.run_id),
+            "rounds": trained.params["rounds"],
+            **judged.headline,
+            "baselines": _metrics(judged),
+            "split": metadata.table(split.facts()),
+        },
+    )
+
+
+@dg.asset(kinds={"html", "mlflow"}, group_name="training")
+def evaluation_report(
+    training_dataframe: pd.DataFrame,
+    registered_model: dict[str, str],
+    registry: RegistryResource,
+) -> dg.MaterializeResult[Any]:
+    """One self-contained page on the registered model, also stored with its MLflow run.
+
+    Drawn from the registered version as it was stored, so that a version that does not load is
+    noticed here.
+    """
+    opened = registry.open()
+    version = ModelVersion(**{k: registered_model[k] for k in ("name", "version", "run_id")})
+    loaded = opened.load(version)
+    scored = pd.read_parquet(io.BytesIO(opened.read_artifact(version.run_id, SCORED)))
+    parts = json.loads(opened.read_artifact(version.run_id, "split.json"))
+    test = scored[["event_id"]].merge(training_dataframe, on="event_id", validate="1:1")
+    judged = evaluation.evaluate(scored, test, loaded.model, float(registered_model["threshold"]))
+    facts = _facts(training_dataframe)
+    page = report.render(
+        judged,
+        {
+            "model": version.name,
+            "version": version.version,
+            "run": version.run_id,
+            "attribute group": facts["group"],
+            "registry": opened.address,
+        },
+        _data_facts(facts),
+        parts,
+        facts["horizon"],
+    )
+    opened.add_artifacts(version.run_id, {"report.html": page})
+    path = DataSettings.load().root / "reports" / f"{version.name}-{version.version}.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page, encoding="utf-8")
+    return dg.MaterializeResult(
+        metadata={
+            "report": dg.MetadataValue.path(str(path)),
+            "open": dg.MetadataValue.url(path.as_uri()),
+            "mlflow_run": opened.run_path(version.run_id),
+            **judged.headline,
+            "metrics": _metrics(judged),
+            "classification_report": metadata.code(judged.classification_report, "text"),
+            **{
+                title: metadata.picture(plots.as_png(figure), title)
+                for title, figure in plots.figures(judged).items()
+            },
+        }
+    )
+
+
+def _facts(frame: pd.DataFrame) -> dict[str, Any]:
+    """Return what `training_dataframe` says of itself; it travels with the frame."""
+    return {str(name): value for name, value in frame.attrs.items()}
+
+
+def _metrics(judged: evaluation.Evaluation) -> dg.MarkdownMetadataValue:
+    return metadata.table([{"scorer": name, **values} for name, values in judged.metrics.items()])
+
+
+def _data_facts(facts: dict[str, Any]) -> dict[str, str]:
+    dropped = ", ".join(f"{count:,} {reason}" for reason, count in facts["dropped"].items())
+    return {
+        "As of": facts["as_of"],
+        "Visitors first seen": facts["window"],
+        "Atomic events": f"{facts['events']:,}",
+        "Training rows": f"{facts['rows']:,}",
+        "Positive rows": f"{facts['positives']:,} ({facts['positives'] / facts['rows']:.2%})",
+        "Events that became no row": dropped or "none",
+        "Label": f"a form within {facts['horizon']}, strictly after the row's moment",
+        "Fingerprint of definition and data": facts["fingerprint"],
+    }
+
+
+def _parquet(frame: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer, index=False)
+    return buffer.getvalue()

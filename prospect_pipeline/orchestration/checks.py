@@ -1,0 +1,31 @@
+"""Asset checks on the training data: blocking ones stop the model, others warn."""
+
+# Annotations stay real objects here: Dagster reads them.
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pandas as pd
+
+from prospect_pipeline.orchestration.assets import training_dataframe
+from prospect_pipeline.settings import TrainingSettings
+from prospect_pipeline.training.dataset import CHECKS, check_dataset
+
+
+@dg.multi_asset_check(
+    name="training_data_checks",
+    specs=[
+        dg.AssetCheckSpec(name, asset=training_dataframe, blocking=blocking)
+        for name, blocking in CHECKS.items()
+    ],
+)
+def training_data_checks(training_dataframe: pd.DataFrame) -> Iterator[dg.AssetCheckResult]:
+    """Whether the training dataframe is fit to be trained on."""
+    for check in check_dataset(training_dataframe, TrainingSettings.load().min_converters):
+        yield dg.AssetCheckResult(
+            check_name=check.name,
+            passed=check.passed,
+            description=check.description,
+            severity=dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN,
+            metadata=check.facts,
+        )

@@ -1,0 +1,71 @@
+"""What a person sees of `prospect run`: progress line by line, and a table of what runs where."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console as Terminal
+from rich.table import Table
+
+DONE = {"SUCCESS": "done", "FAILURE": "FAILED", "SKIPPED": "skipped"}
+
+
+class Console:
+    """Prints progress and results, and keeps each step's seconds."""
+
+    def __init__(self) -> None:
+        self.terminal = Terminal(highlight=False, soft_wrap=True)
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def timed(self, step: str, words: str) -> Iterator[None]:
+        """Announce a step, and say how long it took."""
+        self.terminal.print(f"[bold]{words}[/bold] ...")
+        started = time.monotonic()
+        yield
+        self.seconds[step] = round(time.monotonic() - started, 1)
+        self.terminal.print(f"  [green]done[/green] in {self.seconds[step]} s")
+
+    def say(self, message: str) -> None:
+        """Print one line about the step at hand."""
+        self.terminal.print(f"  {message}", markup=False)
+
+    def step(self, name: str, status: str) -> None:
+        """Print that a Dagster step has ended."""
+        if status in DONE:
+            self.say(f"{name:<24}{DONE[status]}")
+
+    def results(self, summary: Mapping[str, Any], addresses: Mapping[str, str]) -> None:
+        """Print the model, the scores, and where everything is."""
+        model, metrics = summary["model"], summary["metrics"]
+        self.terminal.print(
+            f"\n[bold]{model['name']} version {model['version']}[/bold] from "
+            f"{summary['training_rows']:,} rows ({summary['positives']:,} positive) of "
+            f"{summary['events']:,} events: ROC AUC {metrics['roc_auc']:.3f}, "
+            f"PR AUC {metrics['pr_auc']:.3f}, log loss {metrics['log_loss']:.3f}"
+        )
+        scores = Table(
+            "visitor", "score", "version", title="Scored over HTTP", title_justify="left"
+        )
+        for score in summary["scores"]:
+            scores.add_row(score["domain_userid"], f"{score['score']:.4f}", score["model_version"])
+        where = Table("what", "where", title="Running", title_justify="left")
+        for name, words in WORDS.items():
+            if name in addresses:
+                where.add_row(words, addresses[name])
+        where.add_row("evaluation report", str(summary["report"]))
+        self.terminal.print(scores, where)
+        self.terminal.print(
+            f"{summary['seconds']['total']} s in all, {summary['memory_gb']} GB of memory"
+        )
+
+
+WORDS = {
+    "dagster": "Dagster: assets, runs, schedule",
+    "mlflow": "MLflow: models and their runs",
+    "predict": "Scoring service: POST /predict",
+    "signals": "Local Signals",
+}

@@ -1,0 +1,244 @@
+"""`prospect run`: the whole system, from no events to visitors scored over HTTP."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NoReturn
+
+from prospect_pipeline.errors import StackError
+from prospect_pipeline.sandbox.server import write_private
+from prospect_pipeline.sandbox.store import EventStore, Loaded
+from prospect_pipeline.settings import (
+    Clock,
+    DataSettings,
+    DefinitionSettings,
+    RegistrySettings,
+    ServingSettings,
+    SignalsSettings,
+    SnowflakeSettings,
+    TrainingSettings,
+)
+from prospect_pipeline.stack import services
+from prospect_pipeline.stack.console import Console
+from prospect_pipeline.stack.dagster_runs import DagsterRuns
+from prospect_pipeline.stack.demo import load_demo
+from prospect_pipeline.stack.processes import Processes, base_environment
+from prospect_pipeline.stack.scores import RUN_FILE, fetch_score
+
+SCORED_VISITORS = 5
+MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What `prospect run` was asked for."""
+
+    events: Path | None
+    as_of: str | None
+    cohort: str | None
+    data: DataSettings
+    ports: services.Ports
+    stay: bool
+
+
+@dataclass
+class Run:
+    """One `prospect run`: starts everything, follows the training, scores, and cleans up."""
+
+    options: RunOptions
+    console: Console
+
+    def execute(self) -> dict[str, Any]:
+        """Run it all, and return the summary; with ``stay``, only when it is interrupted."""
+        signals = self._check_settings()
+        ports = self.options.ports.settled()
+        started = time.monotonic()
+        data, timed = self.options.data, self.console.timed
+        with _only_one(data), _ended_by_signals():
+            with timed("events", "Events"):
+                loaded, told = self._load_events()
+            environment = base_environment() | told
+            with Processes(services.log_folder(data), environment) as processes:
+                with timed("services", "Services"):
+                    self._start(processes, ports, signals)
+                with timed("training", "Training"):
+                    facts = self._train(services.url(ports.dagster), processes)
+                with timed("scoring", "Scoring"):
+                    version = facts["registered_model"]["version"]
+                    scores = self._score(processes, ports, version)
+                summary = _summary(facts, loaded) | {"scores": scores}
+                summary["memory_gb"] = round(processes.memory() / 1e9, 2)
+                total = round(time.monotonic() - started, 1)
+                summary["seconds"] = self.console.seconds | {"total": total}
+                with self._announced(ports) as addresses:
+                    self.console.results(summary, addresses)
+                    if self.options.stay:
+                        self._stay(processes)
+        return summary
+
+    def _check_settings(self) -> SignalsSettings:
+        """Read every setting before anything is started."""
+        signals = SignalsSettings.load()
+        registry = RegistrySettings.load()
+        TrainingSettings.load(as_of=self.options.as_of, cohort=self.options.cohort)
+        for settings in (Clock, DefinitionSettings, ServingSettings, SnowflakeSettings):
+            settings.load()
+        if registry.tracking_uri:
+            from prospect_pipeline.registry.store import Registry  # slow, and seldom needed
+
+            Registry(registry, self.options.data).check()
+        return signals
+
+    def _load_events(self) -> tuple[Loaded, dict[str, str]]:
+        """Load the events, and return what the services are to be told of them."""
+        store = EventStore(self.options.data)
+        if self.options.events is not None:
+            self.console.say(f"Loading {self.options.events}")
+            loaded = store.load(self.options.events)
+        else:
+            loaded = load_demo(store, datetime.now(UTC), self.console.say)
+        for reason, count in loaded.uncounted.items():
+            self.console.say(f"{count:,} events count nowhere: {reason}")
+        last = store.last_event()
+        if last is None:
+            raise StackError("No event has a moment; this cannot be.")
+        as_of = TrainingSettings.load(as_of=self.options.as_of).as_of_moment or last + MICROSECOND
+        environment = {
+            "PROSPECT_DATA_DIR": str(self.options.data.root),
+            "PROSPECT_AS_OF": as_of.isoformat(),
+            "MODEL_POLL_SECONDS": "1",
+        }
+        if self.options.cohort:
+            environment["PROSPECT_COHORT"] = self.options.cohort
+        if self.options.events is not None:
+            environment["PROSPECT_CLOCK"] = as_of.isoformat()
+        return loaded, environment
+
+    def _start(
+        self, processes: Processes, ports: services.Ports, settings: SignalsSettings
+    ) -> None:
+        """Start the services, each as soon as what it needs is there."""
+        data = self.options.data
+        if settings.target == "local":
+            services.start_signals(processes, data, ports.signals)
+        pages = services.Dagster.prepare(processes, data, ports.dagster)
+        pages.start_definitions()
+        own_registry = RegistrySettings.load().tracking_uri is None
+        if own_registry:
+            services.start_mlflow(processes, data, ports.mlflow)
+        if settings.target == "local":
+            services.wait_for_signals(processes, ports.signals)
+            self.console.say(f"Local Signals  {services.url(ports.signals)}")
+        pages.start_pages()
+        dagster = DagsterRuns(services.url(ports.dagster))
+        processes.wait_for("Dagster", dagster.loaded, services.START_SECONDS)
+        self.console.say(f"Dagster        {dagster.url}")
+        dagster.cancel_unfinished()
+        if own_registry:
+            services.wait_for_mlflow(processes, ports.mlflow)
+            self.console.say(f"MLflow         {services.url(ports.mlflow)}")
+
+    def _train(self, url: str, processes: Processes) -> dict[str, dict[str, Any]]:
+        """Materialize everything in the Dagster instance whose page is served."""
+        dagster = DagsterRuns(url)
+        run = dagster.launch("everything")
+        self.console.say(f"Run            {dagster.url}/runs/{run}")
+        dagster.follow(run, self.console.step, processes.check)
+        return dagster.materialized(run)
+
+    def _score(
+        self, processes: Processes, ports: services.Ports, champion: str
+    ) -> list[dict[str, Any]]:
+        """Score a few known visitors over HTTP, by the version just trained."""
+        services.start_scoring(processes, ports.predict)
+        services.wait_for_scoring(processes, ports.predict)
+        address = services.url(ports.predict)
+        scores = []
+        for visitor in EventStore(self.options.data).sample_keys(SCORED_VISITORS):
+            answer = fetch_score(address, visitor)
+            scores.append(
+                {
+                    "domain_userid": visitor,
+                    "score": answer["score"],
+                    "model_version": answer["model"]["version"],
+                }
+            )
+        versions = {score["model_version"] for score in scores}
+        if versions != {champion}:
+            raise StackError(
+                f"The service scored with version {', '.join(sorted(versions))}, not with the "
+                f"champion, {champion}. Is MODEL_VERSION set?"
+            )
+        return scores
+
+    @contextlib.contextmanager
+    def _announced(self, ports: services.Ports) -> Iterator[dict[str, str]]:
+        """Say in ``run.json`` where everything is, as long as it is."""
+        path = self.options.data.root / RUN_FILE
+        found = services.addresses(ports, self.options.data)
+        write_private(path, json.dumps(found, indent=2))
+        try:
+            yield found
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _stay(self, processes: Processes) -> None:
+        self.console.say("Ctrl-C ends everything.")
+        while True:
+            processes.check()
+            time.sleep(1)
+
+
+def _summary(facts: dict[str, dict[str, Any]], loaded: Loaded) -> dict[str, Any]:
+    frame, model = facts["training_dataframe"], facts["registered_model"]
+    identity = {name: model[name] for name in ("name", "version", "run_id")}
+    return {
+        "events": facts["atomic_events"]["dagster/row_count"],
+        "training_rows": frame["dagster/row_count"],
+        "positives": frame["positives"],
+        "dropped": json.loads(frame["dropped_counts"]) | loaded.uncounted,
+        "as_of": frame["as_of"],
+        "model": identity,
+        "champion": {"version": model["version"]},
+        "metrics": {
+            name: model[name]
+            for name in ("roc_auc", "pr_auc", "log_loss", "brier", "accuracy", "f1")
+        },
+        "report": facts["evaluation_report"]["report"],
+    }
+
+
+@contextlib.contextmanager
+def _only_one(data: DataSettings) -> Iterator[None]:
+    """Hold the data directory; raises StackError where another run does."""
+    data.root.mkdir(parents=True, exist_ok=True)
+    with (data.root / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StackError(
+                f"Another `prospect run` uses {data.root}. End it, or give another --data-dir."
+            ) from None
+        yield
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let SIGTERM end the run as Ctrl-C does, so that nothing it started is left."""
+
+    def interrupt(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
