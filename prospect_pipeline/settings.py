@@ -26,7 +26,7 @@ from pydantic_settings import SettingsError as UnparsableSetting
 
 from prospect_pipeline.errors import SettingsError
 
-DEMO_USERS = 12_000
+DEMO_USERS = 20_000
 DEMO_SEED = 0
 
 
@@ -233,6 +233,7 @@ class RegistrySettings(_Settings):
     """Where models are registered, and which version is served."""
 
     tracking_uri: str | None = Field(None, validation_alias="MLFLOW_TRACKING_URI")
+    ui_url: str | None = Field(None, validation_alias="MLFLOW_UI_URL")
     model_name: str = Field("prospect_scoring", validation_alias="MODEL_NAME")
     alias: str = Field("champion", validation_alias="MODEL_ALIAS")
     version: Annotated[str | None, Field(pattern=r"^(latest|[1-9]\d*)$")] = Field(

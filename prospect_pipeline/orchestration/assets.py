@@ -25,10 +25,11 @@ from prospect_pipeline.training import dataset, evaluation, model, plots, report
 from prospect_pipeline.training.split import split as split_frame
 from prospect_pipeline.warehouse.base import DatasetRequest
 
+GROUP = "prospect_scoring"
 SCORED = "test_scores.parquet"
 
 
-@dg.asset(kinds={"snowplow", "duckdb"}, group_name="warehouse")
+@dg.asset(kinds={"snowplow", "duckdb"}, group_name=GROUP)
 def atomic_events(
     context: dg.AssetExecutionContext,
     warehouse: WarehouseResource,
@@ -52,7 +53,7 @@ def atomic_events(
     )
 
 
-@dg.asset(kinds={"snowplow", "python"}, group_name="signals", deps=[atomic_events])
+@dg.asset(kinds={"snowplow", "python"}, group_name=GROUP, deps=[atomic_events])
 def signals_configuration(
     context: dg.AssetExecutionContext, signals: SignalsResource
 ) -> dg.MaterializeResult[Any]:
@@ -103,7 +104,7 @@ def signals_configuration(
 
 @dg.asset(
     kinds={"pandas", "duckdb"},
-    group_name="training",
+    group_name=GROUP,
     deps=[atomic_events],
     io_manager_key="frames",
 )
@@ -144,7 +145,7 @@ def training_dataframe(warehouse: WarehouseResource) -> dg.Output[pd.DataFrame]:
     )
 
 
-@dg.asset(kinds={"xgboost", "mlflow"}, group_name="training")
+@dg.asset(kinds={"xgboost", "mlflow"}, group_name=GROUP)
 def registered_model(
     training_dataframe: pd.DataFrame, registry: RegistryResource
 ) -> dg.Output[dict[str, str]]:
@@ -188,7 +189,7 @@ def registered_model(
             "run_id": version.run_id,
             "alias": opened.settings.alias,
             "mlflow": opened.address,
-            "mlflow_run": opened.run_path(version.run_id),
+            "mlflow_run": metadata.link(opened.run_url(version.run_id)),
             "rounds": trained.params["rounds"],
             **judged.headline,
             "baselines": _metrics(judged),
@@ -197,7 +198,7 @@ def registered_model(
     )
 
 
-@dg.asset(kinds={"html", "mlflow"}, group_name="training")
+@dg.asset(kinds={"html", "mlflow"}, group_name=GROUP)
 def evaluation_report(
     training_dataframe: pd.DataFrame,
     registered_model: dict[str, str],
@@ -237,7 +238,7 @@ def evaluation_report(
         metadata={
             "report": dg.MetadataValue.path(str(path)),
             "open": dg.MetadataValue.url(path.as_uri()),
-            "mlflow_run": opened.run_path(version.run_id),
+            "mlflow_run": metadata.link(opened.run_url(version.run_id)),
             **judged.headline,
             "metrics": _metrics(judged),
             "classification_report": metadata.code(judged.classification_report, "text"),

@@ -39,6 +39,14 @@ def code(text: str, language: str) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(f"```{language}\n{text}\n```")
 
 
+def link(address: str) -> dg.MetadataValue[Any]:
+    """Return an address as a link, a path as text."""
+    made: dg.MetadataValue[Any] = (
+        dg.MetadataValue.url(address) if "://" in address else dg.MetadataValue.text(address)
+    )
+    return made
+
+
 def picture(png: bytes, title: str) -> dg.MarkdownMetadataValue:
     """Return an inline picture."""
     data = base64.b64encode(png).decode()

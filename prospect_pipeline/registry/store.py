@@ -175,11 +175,12 @@ class Registry:
         booster.set_param({"nthread": 1})
         return LoadedModel(version, ScoringModel(booster, encoder))
 
-    def run_path(self, run_id: str) -> str:
-        """Return the path of a run in MLflow's web pages."""
+    def run_url(self, run_id: str) -> str:
+        """Return a run's address in MLflow's web pages, the path alone where they are unknown."""
         with self._connected() as client:
             experiment = client.get_run(run_id).info.experiment_id
-        return f"/#/experiments/{experiment}/runs/{run_id}"
+        pages = self.settings.ui_url or (self.address if self.uri.startswith("http") else "")
+        return f"{pages.rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
 
     def _register(self, source: str, model_id: str, run_id: str) -> ModelVersion:
         name = self.settings.model_name

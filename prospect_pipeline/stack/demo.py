@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import sys
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, TypeVar
 
 from prospect_pipeline.sandbox.generator import generate
 from prospect_pipeline.sandbox.store import EventStore, Loaded
 from prospect_pipeline.settings import DEMO_SEED, DEMO_USERS, DataSettings
+
+T = TypeVar("T")
 
 
 class DemoEvents:
@@ -23,6 +29,33 @@ class DemoEvents:
         say("The embedded warehouse is empty: generating events of visitors for the demo.")
         load_demo(store, datetime.now(UTC), say)
         return True
+
+
+def load_events(data: DataSettings, file: Path | None) -> tuple[Loaded, datetime]:
+    """Load a file's events, or the demo's up to now; return what and when the last one was."""
+    store = EventStore(data)
+    loaded = store.load(file) if file else load_demo(store, datetime.now(UTC), print_line)
+    last = store.last_event()
+    assert last is not None  # or loading would have raised
+    return loaded, last
+
+
+def sample_visitors(data: DataSettings, count: int) -> list[str]:
+    """Return a few visitors that the events know."""
+    return EventStore(data).sample_keys(count)
+
+
+def in_child(work: Callable[..., T], *arguments: Any) -> T:
+    """Do a piece of work in a process of its own, whose memory is free again afterwards."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as child:
+        return child.submit(work, *arguments).result()
+
+
+def print_line(message: str) -> None:
+    """Print progress, as the console's lines are."""
+    sys.stdout.write(f"  {message}\n")
+    sys.stdout.flush()
 
 
 def load_demo(store: EventStore, end: datetime, say: Callable[[str], None]) -> Loaded:

@@ -9,13 +9,13 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
 from prospect_pipeline.errors import StackError
 from prospect_pipeline.sandbox.server import write_private
-from prospect_pipeline.sandbox.store import EventStore, Loaded
+from prospect_pipeline.sandbox.store import Loaded
 from prospect_pipeline.settings import (
     Clock,
     DataSettings,
@@ -29,7 +29,7 @@ from prospect_pipeline.settings import (
 from prospect_pipeline.stack import services
 from prospect_pipeline.stack.console import Console
 from prospect_pipeline.stack.dagster_runs import DagsterRuns
-from prospect_pipeline.stack.demo import load_demo
+from prospect_pipeline.stack.demo import in_child, load_events, sample_visitors
 from prospect_pipeline.stack.processes import Processes, base_environment
 from prospect_pipeline.stack.scores import RUN_FILE, fetch_score
 
@@ -64,7 +64,7 @@ class Run:
         data, timed = self.options.data, self.console.timed
         with _only_one(data), _ended_by_signals():
             with timed("events", "Events"):
-                loaded, told = self._load_events()
+                loaded, told = self._load_events(ports)
             environment = base_environment() | told
             with Processes(services.log_folder(data), environment) as processes:
                 with timed("services", "Services"):
@@ -97,25 +97,22 @@ class Run:
             Registry(registry, self.options.data).check()
         return signals
 
-    def _load_events(self) -> tuple[Loaded, dict[str, str]]:
+    def _load_events(self, ports: services.Ports) -> tuple[Loaded, dict[str, str]]:
         """Load the events, and return what the services are to be told of them."""
-        store = EventStore(self.options.data)
         if self.options.events is not None:
             self.console.say(f"Loading {self.options.events}")
-            loaded = store.load(self.options.events)
-        else:
-            loaded = load_demo(store, datetime.now(UTC), self.console.say)
+        loaded, last = in_child(load_events, self.options.data, self.options.events)
         for reason, count in loaded.uncounted.items():
             self.console.say(f"{count:,} events count nowhere: {reason}")
-        last = store.last_event()
-        if last is None:
-            raise StackError("No event has a moment; this cannot be.")
         as_of = TrainingSettings.load(as_of=self.options.as_of).as_of_moment or last + MICROSECOND
         environment = {
+            "MLFLOW_UI_URL": services.url(ports.mlflow),
             "PROSPECT_DATA_DIR": str(self.options.data.root),
             "PROSPECT_AS_OF": as_of.isoformat(),
             "MODEL_POLL_SECONDS": "1",
         }
+        if RegistrySettings.load().tracking_uri:
+            del environment["MLFLOW_UI_URL"]
         if self.options.cohort:
             environment["PROSPECT_COHORT"] = self.options.cohort
         if self.options.events is not None:
@@ -162,7 +159,7 @@ class Run:
         services.wait_for_scoring(processes, ports.predict)
         address = services.url(ports.predict)
         scores = []
-        for visitor in EventStore(self.options.data).sample_keys(SCORED_VISITORS):
+        for visitor in in_child(sample_visitors, self.options.data, SCORED_VISITORS):
             answer = fetch_score(address, visitor)
             scores.append(
                 {
@@ -232,13 +229,17 @@ def _only_one(data: DataSettings) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Let SIGTERM end the run as Ctrl-C does, so that nothing it started is left."""
+    """Let Ctrl-C and SIGTERM end the run; a second one does not interrupt the clearing up."""
+    signals = (signal.SIGINT, signal.SIGTERM)
 
     def interrupt(*_: object) -> NoReturn:
+        for each in signals:
+            signal.signal(each, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {each: signal.signal(each, interrupt) for each in signals}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)

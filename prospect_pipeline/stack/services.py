@@ -18,8 +18,10 @@ from prospect_pipeline.stack.processes import Processes, answers, executable
 HOST = "127.0.0.1"
 START_SECONDS = 120
 
-DAGSTER_YAML = """# One run at a time, so that two trainings never meet; no usage data is sent.
+DAGSTER_YAML = """# One run at a time, so that trainings never meet; no usage data, no newsletter.
 telemetry:
+  enabled: false
+nux:
   enabled: false
 run_coordinator:
   module: dagster.core.run_coordinator

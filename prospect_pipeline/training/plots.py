@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn import metrics as sk
@@ -38,7 +39,8 @@ def figures(evaluation: Evaluation) -> dict[str, Figure]:
 def as_svg(figure: Figure) -> str:
     """Return a figure as an SVG element, without an XML header."""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    with rc_context({"svg.hashsalt": "prospect"}):  # the same picture, the same text
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]
 
@@ -70,7 +72,10 @@ def _roc(axes: Axes, evaluation: Evaluation) -> None:
 def _precision_recall(axes: Axes, evaluation: Evaluation) -> None:
     labels, weight = evaluation.scored["label"], evaluation.scored["weight"]
     for name, colour, width in _scorers(evaluation):
-        y, x, _ = sk.precision_recall_curve(labels, evaluation.scored[name], sample_weight=weight)
+        scores = evaluation.scored[name]
+        y, x, _ = sk.precision_recall_curve(labels, scores, sample_weight=weight)
+        if scores.nunique() == 1:  # one score for all can only call all: a level line
+            y = np.full_like(y, y[0])
         area = evaluation.metrics[name]["pr_auc"]
         axes.plot(x, y, color=colour, linewidth=width, label=f"{name} ({area:.3f})")
     axes.set(xlabel="recall: converters found", ylabel="precision: called and right", ylim=(0, 1))

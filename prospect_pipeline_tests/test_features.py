@@ -1,0 +1,216 @@
+"""The model's columns: what each is of, online and as SQL, and as numbers."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from prospect_pipeline.errors import InputError
+from prospect_pipeline.features import (
+    COLUMNS,
+    FEATURES,
+    Encoder,
+    check_columns,
+    expression,
+    vector,
+)
+from prospect_pipeline.warehouse.base import FEATURE_EXPRESSIONS
+from prospect_pipeline_tests.training import columns
+
+MONDAY = datetime(2026, 5, 4, tzinfo=UTC)
+TUTORIAL = [
+    "latest_app_id",
+    "day_of_week",
+    "latest_device_class",
+    "num_sessions_l7d",
+    "num_apps_l7d",
+    "num_page_views_l7d",
+    "num_page_pings_l7d",
+    "num_pricing_views_l7d",
+    "had_conversions_l7d",
+    "num_form_engagements_l7d",
+    "num_sessions_l30d",
+    "num_apps_l30d",
+    "num_page_views_l30d",
+    "num_page_pings_l30d",
+    "num_pricing_views_l30d",
+    "had_conversions_l30d",
+    "num_media_events_l30d",
+    "first_refr_medium_l30d",
+    "first_mkt_medium_l30d",
+    "num_engaged_campaigns_l30d",
+]
+CATEGORICAL = [
+    "latest_app_id",
+    "day_of_week",
+    "latest_device_class",
+    "first_refr_medium_l30d",
+    "first_mkt_medium_l30d",
+]
+SMALL = pd.DataFrame(
+    [
+        columns(latest_app_id="website", num_apps_l7d=2),
+        columns(latest_app_id="docs", day_of_week=7, num_page_views_l7d=40),
+        columns(latest_app_id="website", day_of_week=3),
+    ]
+)
+
+
+def test_the_columns_are_the_tutorials_in_its_order() -> None:
+    assert list(COLUMNS) == TUTORIAL
+    assert list(vector({}, MONDAY)) == TUTORIAL
+    assert [feature.name for feature in FEATURES if feature.categorical] == CATEGORICAL
+
+
+def test_nothing_there_is_an_empty_text_or_zero() -> None:
+    assert vector({}, MONDAY) == columns(day_of_week=1)
+
+
+def test_a_null_is_as_nothing_there() -> None:
+    nulls = {feature.attribute: None for feature in FEATURES if feature.attribute}
+
+    assert vector(nulls, MONDAY) == vector({}, MONDAY)
+
+
+def test_texts_and_counts_are_the_values_themselves() -> None:
+    made = vector({"latest_app_id": "website", "num_page_views_l7d": 12}, MONDAY)
+
+    assert made == columns(latest_app_id="website", num_page_views_l7d=12)
+
+
+def test_a_count_that_came_as_a_float_is_a_whole_number() -> None:
+    made = vector({"num_page_views_l7d": 12.0}, MONDAY)["num_page_views_l7d"]
+
+    assert made == 12
+    assert isinstance(made, int)
+
+
+def test_a_list_counts_by_its_length() -> None:
+    made = vector(
+        {
+            "num_sessions_l7d": ["s1", "s2"],
+            "num_apps_l7d": [],
+            "num_engaged_campaigns_l30d": ["a", "b", "c"],
+        },
+        MONDAY,
+    )
+
+    assert made == columns(num_sessions_l7d=2, num_engaged_campaigns_l30d=3)
+
+
+@pytest.mark.parametrize(("count", "flag"), [(None, 0), (0, 0), (1, 1), (7, 1)])
+def test_a_flag_is_whether_there_was_any(count: int | None, flag: int) -> None:
+    made = vector({"num_conversions_l7d": count, "num_conversions_l30d": count}, MONDAY)
+
+    assert made == columns(had_conversions_l7d=flag, had_conversions_l30d=flag)
+
+
+def test_the_weekday_is_the_iso_one() -> None:
+    days = [vector({}, MONDAY + timedelta(days=n))["day_of_week"] for n in range(8)]
+
+    assert days == [1, 2, 3, 4, 5, 6, 7, 1]
+
+
+def test_attributes_that_no_column_is_of_are_left_out() -> None:
+    assert vector({"something_else": 3}, MONDAY) == vector({}, MONDAY)
+
+
+def test_there_is_an_sql_expression_for_each_column_in_order() -> None:
+    assert list(FEATURE_EXPRESSIONS) == TUTORIAL
+
+
+@pytest.mark.parametrize(
+    ("name", "sql"),
+    [
+        ("latest_app_id", """COALESCE("latest_app_id", '')"""),
+        ("day_of_week", "EXTRACT(ISODOW FROM ts)"),
+        ("num_sessions_l7d", 'COALESCE("num_sessions_l7d", 0)'),
+        ("num_page_views_l7d", 'COALESCE("num_page_views_l7d", 0)'),
+        ("had_conversions_l7d", 'CASE WHEN "num_conversions_l7d" > 0 THEN 1 ELSE 0 END'),
+    ],
+)
+def test_sql_expressions_are_over_the_attributes_names(name: str, sql: str) -> None:
+    [feature] = [feature for feature in FEATURES if feature.name == name]
+
+    assert expression(feature) == sql
+
+
+def test_the_vocabulary_is_sorted_and_of_the_categorical_columns_alone() -> None:
+    encoder = Encoder.fit(SMALL)
+
+    assert encoder.columns == COLUMNS
+    assert list(encoder.vocabulary) == CATEGORICAL
+    assert encoder.vocabulary["latest_app_id"] == ("docs", "website")
+    assert encoder.vocabulary["day_of_week"] == (1, 3, 7)
+    assert encoder.types == ["c" if name in CATEGORICAL else "q" for name in TUTORIAL]
+
+
+def test_counts_stay_and_categories_become_their_place() -> None:
+    encoded = pd.DataFrame(Encoder.fit(SMALL).encode(SMALL), columns=TUTORIAL)
+
+    assert encoded["latest_app_id"].tolist() == [1.0, 0.0, 1.0]
+    assert encoded["day_of_week"].tolist() == [0.0, 2.0, 1.0]
+    assert encoded["num_apps_l7d"].tolist() == [2.0, 0.0, 0.0]
+    assert encoded["num_page_views_l7d"].tolist() == [0.0, 40.0, 0.0]
+    assert encoded["latest_device_class"].tolist() == [0.0, 0.0, 0.0]
+
+
+def test_a_category_out_of_the_vocabulary_is_missing() -> None:
+    encoder, strange = Encoder.fit(SMALL), columns(latest_app_id="blog")
+
+    one, many = encoder.encode_one(strange), encoder.encode(pd.DataFrame([strange]))
+
+    assert np.isnan(one[0, 0])
+    assert np.isnan(one).sum() == 1
+    assert np.array_equal(one, many, equal_nan=True)
+
+
+def test_one_row_is_encoded_as_in_a_frame() -> None:
+    encoder = Encoder.fit(SMALL)
+
+    one_by_one = [encoder.encode_one(row)[0] for row in SMALL.to_dict("records")]
+
+    assert np.array_equal(np.array(one_by_one), encoder.encode(SMALL))
+
+
+def test_an_empty_frame_is_encoded_as_no_rows() -> None:
+    assert Encoder.fit(SMALL).encode(SMALL.head(0)).shape == (0, 20)
+
+
+def test_an_encoder_comes_back_from_json_as_it_was() -> None:
+    encoder = Encoder.fit(SMALL)
+
+    again = Encoder.from_dict(json.loads(json.dumps(encoder.to_dict())))
+
+    assert again == encoder
+    assert np.array_equal(again.encode(SMALL), encoder.encode(SMALL))
+
+
+@pytest.mark.parametrize("stored", [{}, {"columns": []}, {"vocabulary": {}}])
+def test_what_is_no_encoder_is_a_key_error(stored: dict[str, Any]) -> None:
+    with pytest.raises(KeyError):
+        Encoder.from_dict(stored)
+
+
+def test_a_missing_column_is_named() -> None:
+    lacking = SMALL[["latest_app_id", "num_apps_l7d"]]
+
+    with pytest.raises(InputError) as raised:
+        check_columns(lacking, ("latest_app_id", "day_of_week", "num_apps_l30d"))
+
+    assert str(raised.value) == (
+        "The training set lacks the model's column(s) day_of_week, num_apps_l30d; "
+        "it has latest_app_id, num_apps_l7d. Rebuild it from the same definition."
+    )
+
+
+def test_neither_fitting_nor_encoding_takes_a_frame_without_a_column() -> None:
+    lacking = SMALL.drop(columns="num_media_events_l30d")
+
+    with pytest.raises(InputError, match=r"column\(s\) num_media_events_l30d;"):
+        Encoder.fit(lacking)
+    with pytest.raises(InputError, match=r"column\(s\) num_media_events_l30d;"):
+        Encoder.fit(SMALL).encode(lacking)

@@ -1,0 +1,117 @@
+"""A score is the booster's own probability, however the row is given."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import xgboost
+
+from prospect_pipeline.features import COLUMNS, Encoder
+from prospect_pipeline.scoring import EPSILON, ScoringModel
+from prospect_pipeline_tests.training import columns, signal_model, signal_split
+
+
+@pytest.fixture
+def model() -> ScoringModel:
+    return signal_model().model
+
+
+@pytest.fixture
+def later() -> pd.DataFrame:
+    return signal_split().test
+
+
+def matrix(
+    encoder: Encoder, frame: pd.DataFrame, label: pd.Series | None = None
+) -> xgboost.DMatrix:
+    return xgboost.DMatrix(
+        encoder.encode(frame),
+        label=label,
+        feature_names=list(COLUMNS),
+        feature_types=encoder.types,
+        enable_categorical=True,
+    )
+
+
+def test_a_score_is_the_boosters_own_prediction(model: ScoringModel, later: pd.DataFrame) -> None:
+    own = model.booster.predict(matrix(model.encoder, later))
+
+    assert model.score(later) == pytest.approx(own, abs=1e-6)
+
+
+def test_one_row_at_a_time_scores_as_all_at_once(model: ScoringModel, later: pd.DataFrame) -> None:
+    rows = later[list(COLUMNS)].head(40)
+
+    one_by_one = [model.score_one(row) for row in rows.to_dict("records")]
+
+    assert one_by_one == model.score(rows).tolist()
+
+
+def test_other_columns_and_their_order_do_not_matter(
+    model: ScoringModel, later: pd.DataFrame
+) -> None:
+    backwards = later[[*reversed(later.columns)]].assign(extra="x")
+
+    assert np.array_equal(model.score(backwards), model.score(later))
+
+
+def test_a_category_never_seen_is_scored(model: ScoringModel) -> None:
+    strange = columns(latest_app_id="never seen", first_mkt_medium_l30d="nor this")
+    alone = pd.DataFrame([strange])
+
+    score = model.score_one(strange)
+
+    assert 0 < score < 1
+    assert score == model.score(alone)[0]
+    assert score == pytest.approx(model.booster.predict(matrix(model.encoder, alone))[0], abs=1e-6)
+
+
+def test_who_looks_at_prices_is_scored_above_who_did_nothing(model: ScoringModel) -> None:
+    eager = columns(num_pricing_views_l7d=4, first_mkt_medium_l30d="paid")
+
+    assert model.score_one(columns()) < 0.2 < 0.6 < model.score_one(eager)
+
+
+def test_an_explanation_adds_up_with_the_base_value_to_the_margin(
+    model: ScoringModel, later: pd.DataFrame
+) -> None:
+    rows = later[list(COLUMNS)].head(10)
+    margins = model.booster.predict(matrix(model.encoder, rows), output_margin=True)
+
+    for row, margin in zip(rows.to_dict("records"), margins, strict=True):
+        base = model.contributions(model.encoder.encode_one(row))[0, -1]
+        parts = sum(part for _, part in model.explain_one(row))
+        assert base + parts == pytest.approx(margin, abs=1e-4)
+
+
+def test_an_explanation_has_every_column_largest_first(model: ScoringModel) -> None:
+    explained = model.explain_one(columns(num_pricing_views_l7d=4))
+
+    sizes = [abs(part) for _, part in explained]
+    assert sorted(name for name, _ in explained) == sorted(COLUMNS)
+    assert sizes == sorted(sizes, reverse=True)
+    assert explained[0][0] == "num_pricing_views_l7d"
+    assert explained[0][1] > 0
+
+
+def test_a_score_is_never_a_certainty() -> None:
+    two = pd.DataFrame([columns(num_apps_l7d=n) for n in (0, 1)])
+    encoder = Encoder.fit(two)
+    certain = {"objective": "binary:logistic", "eta": 1, "lambda": 0, "min_child_weight": 0}
+    booster = xgboost.train(
+        certain | {"base_score": 0.5, "nthread": 1},
+        matrix(encoder, two, two["num_apps_l7d"]),
+        num_boost_round=60,
+    )
+
+    scores = ScoringModel(booster, encoder).score(two)
+
+    assert scores.tolist() == [EPSILON, 1 - EPSILON]
+
+
+def test_a_model_read_back_scores_the_same(model: ScoringModel, later: pd.DataFrame) -> None:
+    booster = xgboost.Booster()
+    booster.load_model(model.booster.save_raw("ubj"))
+
+    again = ScoringModel(booster, Encoder.from_dict(model.encoder.to_dict()))
+
+    assert np.array_equal(again.score(later), model.score(later))

@@ -1,0 +1,157 @@
+"""A training set that cannot give a model is refused, with what to change."""
+
+import pandas as pd
+import pytest
+
+from prospect_pipeline.errors import ProspectError, TrainingError
+from prospect_pipeline.training.dataset import (
+    CHECKS,
+    Check,
+    check_dataset,
+    converters,
+    require_trainable,
+)
+from prospect_pipeline_tests.training import anchor, frame, signal_frame
+
+
+def failed(made: pd.DataFrame, min_converters: int = 1) -> dict[str, Check]:
+    return {check.name: check for check in check_dataset(made, min_converters) if not check.passed}
+
+
+def test_a_good_set_passes_every_check() -> None:
+    made = signal_frame(300)
+
+    checks = check_dataset(made, 1)
+    require_trainable(made, 1)
+
+    assert [check.name for check in checks] == list(CHECKS)
+    assert all(check.passed for check in checks)
+
+
+@pytest.mark.parametrize(("label", "positives"), [(0, 0), (1, 2)])
+def test_one_class_alone_is_refused(label: int, positives: int) -> None:
+    made = frame(anchor("v1", 0, label), anchor("v2", 1, label))
+
+    with pytest.raises(TrainingError) as raised:
+        require_trainable(made, 1)
+
+    assert str(raised.value) == (
+        f"{positives} of 2 rows have label 1; a model needs both classes. Move the cohort "
+        "(--cohort, --as-of), or choose another goal (PROSPECT_GOAL_EVENTS)."
+    )
+
+
+def test_an_empty_set_is_refused_as_one_without_classes() -> None:
+    made = frame(anchor("v1", 0, 0)).head(0)
+
+    with pytest.raises(TrainingError, match=r"^0 of 0 rows have label 1;"):
+        require_trainable(made, 1)
+
+
+def test_too_few_converters_are_refused_with_both_numbers() -> None:
+    made = frame(anchor("v1", 0, 1), anchor("v1", 1, 1), anchor("v2", 2, 1), anchor("v3", 3, 0))
+
+    with pytest.raises(TrainingError) as raised:
+        require_trainable(made, 1234)
+
+    assert str(raised.value) == (
+        "2 converting visitors, at least 1,234 expected. Take in more visitors (--cohort), or "
+        "lower MIN_CONVERTERS if a rough model will do."
+    )
+
+
+def test_exactly_enough_converters_are_enough() -> None:
+    made = frame(anchor("v1", 0, 1), anchor("v2", 2, 1), anchor("v3", 3, 0))
+
+    require_trainable(made, 2)
+
+
+def test_a_visitor_with_several_positive_rows_is_one_converter() -> None:
+    made = frame(anchor("v1", 0, 1), anchor("v1", 1, 1), anchor("v2", 2, 0))
+
+    assert converters(made) == 1
+
+
+def test_a_repeated_anchor_is_refused() -> None:
+    made = frame(anchor("v1", 0, 1), anchor("v1", 0, 1), anchor("v1", 0, 1), anchor("v2", 1, 0))
+
+    with pytest.raises(TrainingError, match=r"^2 rows repeat an anchor"):
+        require_trainable(made, 1)
+
+
+def test_two_events_of_a_visitor_at_one_moment_are_two_anchors() -> None:
+    made = frame(
+        anchor("v1", 0, 1, event_id="a"), anchor("v1", 0, 1, event_id="b"), anchor("v2", 0, 0)
+    )
+
+    require_trainable(made, 1)
+
+
+def test_nulls_are_refused_by_column_and_count() -> None:
+    made = frame(
+        anchor("v1", 0, 1, latest_app_id=None),
+        anchor("v2", 1, 0, latest_app_id=None, num_apps_l7d=None),
+    )
+
+    with pytest.raises(TrainingError) as raised:
+        require_trainable(made, 1)
+
+    assert str(raised.value).startswith(
+        "Columns with nulls: {'latest_app_id': 2, 'num_apps_l7d': 1};"
+    )
+
+
+def test_a_label_that_is_neither_0_nor_1_is_refused() -> None:
+    made = frame(anchor("v1", 0, 1), anchor("v2", 1, 0), anchor("v3", 2, 2))
+
+    with pytest.raises(TrainingError, match=r"^Labels other than 0 and 1: "):
+        require_trainable(made, 1)
+
+    assert failed(made)["labels_are_binary"].facts == {"others": ["2"]}
+
+
+@pytest.mark.xfail(reason="the labels are shown as [np.int64(2)]")
+def test_odd_labels_are_shown_as_plain_numbers() -> None:
+    made = frame(anchor("v1", 0, 1), anchor("v2", 1, 0), anchor("v3", 2, 2), anchor("v4", 3, -1))
+
+    assert failed(made)["labels_are_binary"].description == "Labels other than 0 and 1: [-1, 2]."
+
+
+@pytest.mark.xfail(raises=KeyError, reason="the checks look at the column before its absence")
+def test_a_set_without_one_of_the_columns_is_refused_by_its_name() -> None:
+    lacking = signal_frame(300).drop(columns="num_apps_l7d")
+
+    with pytest.raises(ProspectError, match="num_apps_l7d"):
+        require_trainable(lacking, 1)
+
+
+def test_a_null_label_counts_as_a_null_and_not_as_an_odd_label() -> None:
+    made = frame(anchor("v1", 0, 1), anchor("v2", 1, 0), anchor("v3", 2, None))
+
+    assert [name for name, check in failed(made).items() if check.blocking] == ["no_nulls"]
+
+
+def test_constant_columns_only_warn() -> None:
+    made = signal_frame(300).assign(num_apps_l7d=3, latest_app_id="website")
+
+    found = failed(made)
+    require_trainable(made, 1)
+
+    assert list(found) == ["no_constant_columns"]
+    assert not found["no_constant_columns"].blocking
+    assert found["no_constant_columns"].facts == {"constant": ["latest_app_id", "num_apps_l7d"]}
+    assert found["no_constant_columns"].description == (
+        "Columns with one value alone, which cannot help: latest_app_id, num_apps_l7d."
+    )
+
+
+def test_the_facts_are_plain_numbers() -> None:
+    made = frame(anchor("v1", 0, 1), anchor("v2", 1, 0), anchor("v3", 2, 0), anchor("v4", 3, 0))
+
+    facts = {check.name: check.facts for check in check_dataset(made, 5)}
+
+    assert facts["has_both_classes"] == {"rows": 4, "positives": 1, "label_rate": 0.25}
+    assert facts["has_enough_converters"] == {"converters": 1, "expected": 5}
+    assert facts["anchors_are_unique"] == {"copies": 0}
+    assert facts["no_nulls"] == {"nulls": {}}
+    assert facts["labels_are_binary"] == {"others": []}

@@ -1,0 +1,166 @@
+"""Metrics, threshold and counts equal what one works out by hand."""
+
+import json
+from math import log
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from prospect_pipeline.features import COLUMNS
+from prospect_pipeline.scoring import EPSILON
+from prospect_pipeline.training import evaluation
+from prospect_pipeline.training.evaluation import (
+    IDENTITY,
+    MODEL,
+    Evaluation,
+    best_f1_threshold,
+    evaluate,
+    measure,
+    score_test,
+)
+from prospect_pipeline.training.model import baselines
+from prospect_pipeline_tests.training import signal_model, signal_split
+
+LABELS = np.array([0, 1, 1, 0])
+SCORES = np.array([0.1, 0.8, 0.4, 0.5])
+EVEN = np.ones(4)
+UNEVEN = np.array([1.0, 1.0, 1.0, 3.0])
+METRICS = "roc_auc pr_auc log_loss brier accuracy f1 precision recall".split()
+
+
+def by_hand(weight: np.ndarray = EVEN, threshold: float = 0.5) -> Evaluation:
+    test = signal_split().test.head(4)
+    scored = test[["domain_userid", "anchor_ts", "event_id"]].assign(
+        label=LABELS, weight=weight, **{MODEL: SCORES, "base rate": 0.5}
+    )
+    return evaluate(scored.reset_index(drop=True), test, signal_model().model, threshold)
+
+
+def test_metrics_equal_those_worked_out_by_hand() -> None:
+    assert measure(LABELS, SCORES, EVEN, 0.5) == pytest.approx(
+        {
+            "roc_auc": 3 / 4,
+            "pr_auc": 0.5 * 1 + 0.5 * 2 / 3,
+            "log_loss": -(log(0.9) + log(0.8) + log(0.4) + log(0.5)) / 4,
+            "brier": (0.01 + 0.04 + 0.36 + 0.25) / 4,
+            "accuracy": 0.5,
+            "f1": 0.5,
+            "precision": 0.5,
+            "recall": 0.5,
+        }
+    )
+
+
+def test_weighted_metrics_equal_those_worked_out_by_hand() -> None:
+    assert measure(LABELS, SCORES, UNEVEN, 0.5) == pytest.approx(
+        {
+            "roc_auc": 5 / 8,
+            "pr_auc": 0.5 * 1 + 0.5 * 2 / 5,
+            "log_loss": -(log(0.9) + log(0.8) + log(0.4) + 3 * log(0.5)) / 6,
+            "brier": (0.01 + 0.04 + 0.36 + 3 * 0.25) / 6,
+            "accuracy": 2 / 6,
+            "f1": 1 / 3,
+            "precision": 1 / 4,
+            "recall": 0.5,
+        }
+    )
+
+
+def test_certain_scores_are_bounded_before_the_log_loss() -> None:
+    found = measure(np.array([0, 1]), np.array([1.0, 1.0]), np.ones(2), 0.5)
+
+    assert found["log_loss"] == pytest.approx(-(log(EPSILON) + log(1 - EPSILON)) / 2)
+
+
+def test_calling_nobody_gives_zeros_and_not_an_error() -> None:
+    found = measure(LABELS, SCORES, EVEN, 0.9)
+
+    assert (found["precision"], found["recall"], found["f1"]) == (0.0, 0.0, 0.0)
+    assert found["accuracy"] == 0.5
+
+
+def test_the_threshold_is_the_score_with_the_highest_f1() -> None:
+    assert best_f1_threshold(LABELS, SCORES, EVEN) == 0.4
+    assert best_f1_threshold(LABELS, SCORES, UNEVEN) == 0.8
+
+
+def test_no_other_threshold_has_a_higher_f1() -> None:
+    random = np.random.default_rng(3)
+    labels, scores = random.integers(0, 2, 200), random.random(200).round(2)
+    weight = random.integers(1, 4, 200).astype(float)
+
+    chosen = best_f1_threshold(labels, scores, weight)
+
+    f1 = {float(t): measure(labels, scores, weight, t)["f1"] for t in np.unique(scores)}
+    assert f1[chosen] == max(f1.values())
+
+
+def test_a_threshold_of_one_score_for_all_calls_all() -> None:
+    assert best_f1_threshold(np.array([0, 1]), np.array([0.3, 0.3]), np.ones(2)) == 0.3
+
+
+def test_confusion_counts_rows_at_the_threshold_as_called() -> None:
+    assert by_hand(threshold=0.5).confusion == [[1, 1], [1, 1]]
+    assert by_hand(threshold=0.4).confusion == [[1, 1], [0, 2]]
+    assert by_hand(threshold=0.1).confusion == [[0, 2], [0, 2]]
+    assert by_hand(threshold=0.9).confusion == [[2, 0], [2, 0]]
+
+
+def test_every_scorer_is_measured_on_the_same_rows() -> None:
+    made = by_hand(UNEVEN)
+
+    assert list(made.metrics) == [MODEL, "base rate"]
+    assert all(list(values) == METRICS for values in made.metrics.values())
+    assert made.headline == measure(LABELS, SCORES, UNEVEN, 0.5)
+    assert made.metrics["base rate"] == measure(LABELS, np.full(4, 0.5), UNEVEN, 0.5)
+
+
+def test_flat_metrics_name_the_baselines_behind_their_own() -> None:
+    flat = by_hand().flat_metrics()
+
+    assert list(flat) == [*METRICS, *(f"base_rate.{name}" for name in METRICS)]
+    assert flat["roc_auc"] == 3 / 4
+    assert flat["base_rate.roc_auc"] == 0.5
+
+
+def test_the_numbers_are_plain_json() -> None:
+    made = by_hand().to_dict()
+
+    assert json.loads(json.dumps(made)) == made
+    assert (made["test_rows"], made["test_positives"]) == (4, 2)
+    assert made["confusion_matrix"] == [[1, 1], [1, 1]]
+
+
+def test_importance_is_a_share_of_each_column_largest_first() -> None:
+    importance = by_hand().importance
+
+    assert sorted(importance) == sorted(COLUMNS)
+    assert sum(importance.values()) == pytest.approx(1)
+    assert list(importance.values()) == sorted(importance.values(), reverse=True)
+
+
+def test_the_scored_frame_has_a_row_for_each_anchor_and_a_column_for_each_scorer() -> None:
+    made = signal_split()
+    others = baselines(made, seed=0)
+
+    scored = score_test(made.test, signal_model().model, others)
+
+    assert list(scored.columns) == [*IDENTITY, MODEL, *others]
+    assert scored["event_id"].tolist() == made.test["event_id"].tolist()
+    assert scored.index.tolist() == list(range(len(made.test)))
+    assert scored["weight"].eq(1).all()
+    assert np.array_equal(scored[MODEL], signal_model().model.score(made.test))
+    assert np.array_equal(scored["base rate"], others["base rate"])
+
+
+def test_contributions_are_of_every_so_manieth_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation, "EXPLAINED_ROWS", 100)
+    made, model = signal_split(), signal_model().model
+    step = len(made.test) // 100
+
+    found = evaluate(score_test(made.test, model, {}), made.test, model, 0.5)
+
+    expected = made.test.iloc[::step][list(COLUMNS)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(found.explained, expected)
+    assert found.contributions.shape == (len(expected), len(COLUMNS) + 1)

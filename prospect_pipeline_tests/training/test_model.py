@@ -1,0 +1,181 @@
+"""The same frame and seed give the same model, and it learns what there is to learn."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import log_loss
+
+from prospect_pipeline.features import COLUMNS, Encoder
+from prospect_pipeline.training.model import (
+    CATEGORICAL,
+    MAX_ROUNDS,
+    NUMERICAL,
+    TUTORIAL_NUMERICAL,
+    baselines,
+    train,
+    weights,
+)
+from prospect_pipeline.training.split import Split
+from prospect_pipeline_tests.training import signal_model, signal_split
+
+BASELINES = ["tutorial pipeline", "logistic regression", "base rate"]
+
+
+def weighted(made: Split, negative: float) -> Split:
+    """The same split, where each negative stands for several."""
+    changed = {
+        name: part.assign(weight=np.where(part["label"] == 1, 1.0, negative))
+        for name, part in made.parts().items()
+    }
+    return Split(**changed, purged=made.purged)
+
+
+def test_the_same_frame_and_seed_predict_the_same_bit_for_bit() -> None:
+    test = signal_split().test
+
+    again = train(signal_split(), seed=0)
+
+    assert again.model.score(test).tobytes() == signal_model().model.score(test).tobytes()
+    assert again.params == signal_model().params
+
+
+def test_another_seed_gives_another_model() -> None:
+    test = signal_split().test
+
+    other = train(signal_split(), seed=1)
+
+    assert not np.array_equal(other.model.score(test), signal_model().model.score(test))
+    assert other.params["seed"] == 1
+
+
+def test_the_test_parts_labels_do_not_matter() -> None:
+    made = signal_split()
+    flipped = dataclasses.replace(made, test=made.test.assign(label=1 - made.test["label"]))
+
+    blind = train(flipped, seed=0)
+
+    assert np.array_equal(blind.model.score(made.test), signal_model().model.score(made.test))
+
+
+def test_the_model_beats_the_base_rate_on_a_signal() -> None:
+    made = signal_split()
+    base = baselines(made, seed=0)["base rate"]
+
+    found = log_loss(made.test["label"], signal_model().model.score(made.test))
+
+    assert found < 0.9 * log_loss(made.test["label"], base)
+
+
+def test_only_the_rounds_up_to_the_best_one_are_kept() -> None:
+    trained = signal_model()
+
+    rounds = trained.params["rounds"]
+
+    assert trained.model.booster.num_boosted_rounds() == rounds
+    assert 1 < rounds < MAX_ROUNDS
+
+
+def test_the_vocabulary_is_the_train_parts_alone() -> None:
+    made = signal_split()
+    later = made.validation.assign(latest_app_id="only-later")
+
+    trained = train(dataclasses.replace(made, validation=later), seed=0)
+
+    assert trained.model.encoder == Encoder.fit(made.train)
+    assert trained.model.encoder.vocabulary["latest_app_id"] == ("", "a", "b")
+
+
+def test_there_are_three_baselines_with_a_probability_for_each_test_row() -> None:
+    made = signal_split()
+
+    scores = baselines(made, seed=0)
+
+    assert list(scores) == BASELINES
+    for one in scores.values():
+        assert one.shape == (len(made.test),)
+        assert one.dtype == np.float64
+        assert ((one >= 0) & (one <= 1)).all()
+
+
+def test_the_base_rate_is_that_of_the_train_and_validation_part() -> None:
+    made = signal_split()
+    known = pd.concat([made.train, made.validation])["label"]
+
+    rate = baselines(made, seed=0)["base rate"]
+
+    assert rate == pytest.approx(np.full(len(made.test), known.mean()), abs=1e-15)
+
+
+def test_the_tutorials_pipeline_has_18_columns() -> None:
+    used = [*TUTORIAL_NUMERICAL, *CATEGORICAL]
+
+    assert len(used) == 18
+    assert set(COLUMNS) - set(used) == {"had_conversions_l7d", "had_conversions_l30d"}
+    assert sorted([*NUMERICAL, *CATEGORICAL]) == sorted(COLUMNS)
+
+
+def test_conversions_tell_the_tutorials_pipeline_nothing() -> None:
+    made = signal_split()
+    told = Split(
+        **{
+            name: part.assign(had_conversions_l7d=part["label"], had_conversions_l30d=part["label"])
+            for name, part in made.parts().items()
+        },
+        purged=made.purged,
+    )
+
+    before, after = baselines(made, seed=0), baselines(told, seed=0)
+
+    assert np.array_equal(before["tutorial pipeline"], after["tutorial pipeline"])
+    assert not np.allclose(before["logistic regression"], after["logistic regression"])
+
+
+def test_a_category_of_the_test_part_alone_is_no_error_to_the_baselines() -> None:
+    made = signal_split()
+    strange = dataclasses.replace(made, test=made.test.assign(latest_app_id="never seen"))
+
+    scores = baselines(strange, seed=0)
+
+    assert all(np.isfinite(one).all() for one in scores.values())
+
+
+def test_the_baselines_repeat_themselves() -> None:
+    first, second = baselines(signal_split(), seed=0), baselines(signal_split(), seed=0)
+
+    assert all(np.array_equal(first[name], second[name]) for name in BASELINES)
+
+
+def test_negatives_that_stand_for_several_lower_every_score() -> None:
+    heavy = weighted(signal_split(), 5.0)
+    test = heavy.test
+
+    trained, base = train(heavy, seed=0), baselines(heavy, seed=0)
+
+    plain = baselines(signal_split(), seed=0)
+    assert trained.model.score(test).mean() < 0.6 * signal_model().model.score(test).mean()
+    for name in BASELINES:
+        assert base[name].mean() < 0.9 * plain[name].mean()
+
+
+def test_weights_of_one_change_nothing() -> None:
+    even = weighted(signal_split(), 1.0)
+
+    trained = train(even, seed=0)
+
+    assert np.array_equal(trained.model.score(even.test), signal_model().model.score(even.test))
+
+
+def test_the_weighted_base_rate_is_exact() -> None:
+    heavy = weighted(signal_split(), 5.0)
+    known = pd.concat([heavy.train, heavy.validation])["label"]
+
+    rate = baselines(heavy, seed=0)["base rate"][0]
+
+    assert rate == pytest.approx(known.sum() / (known.sum() + 5 * (known == 0).sum()), abs=1e-12)
+
+
+def test_rows_without_weights_weigh_one() -> None:
+    assert weights(pd.DataFrame({"label": [0, 1]})).tolist() == [1.0, 1.0]
+    assert weights(pd.DataFrame({"label": [0, 1], "weight": [4, 1]})).tolist() == [4.0, 1.0]
