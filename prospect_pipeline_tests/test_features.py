@@ -18,7 +18,6 @@ from prospect_pipeline.features import (
     vector,
 )
 from prospect_pipeline.warehouse.base import FEATURE_EXPRESSIONS
-from prospect_pipeline_tests.training import columns
 
 MONDAY = datetime(2026, 5, 4, tzinfo=UTC)
 TUTORIAL = [
@@ -50,6 +49,15 @@ CATEGORICAL = [
     "first_refr_medium_l30d",
     "first_mkt_medium_l30d",
 ]
+
+
+def columns(**changed: Any) -> dict[str, Any]:
+    """The model's columns, on a Monday, of somebody who did nothing."""
+    nothing: dict[str, Any] = {feature.name: 0 for feature in FEATURES}
+    texts = {name: "" for name in CATEGORICAL if name != "day_of_week"}
+    return nothing | texts | {"day_of_week": 1} | changed
+
+
 SMALL = pd.DataFrame(
     [
         columns(latest_app_id="website", num_apps_l7d=2),

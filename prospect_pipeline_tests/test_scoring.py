@@ -1,35 +1,62 @@
 """A score is the booster's own probability, however the row is given."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 import xgboost
 
-from prospect_pipeline.features import COLUMNS, Encoder
+from prospect_pipeline.features import COLUMNS, FEATURES, Encoder
 from prospect_pipeline.scoring import EPSILON, ScoringModel
-from prospect_pipeline_tests.training import columns, signal_model, signal_split
+
+TEXTS = [feature.name for feature in FEATURES if feature.kind == "text"]
 
 
-@pytest.fixture
-def model() -> ScoringModel:
-    return signal_model().model
+def columns(**changed: Any) -> dict[str, Any]:
+    """The model's columns, on a Monday, of somebody who did nothing."""
+    nothing: dict[str, Any] = {name: "" if name in TEXTS else 0 for name in COLUMNS}
+    return nothing | {"day_of_week": 1} | changed
 
 
-@pytest.fixture
-def later() -> pd.DataFrame:
-    return signal_split().test
+def drawn(rows: int, seed: int) -> pd.DataFrame:
+    """Rows whose label follows from the pricing views and the medium; the rest is noise."""
+    random = np.random.default_rng(seed)
+    made = pd.DataFrame(
+        {
+            name: random.choice(["", "search", "paid"], rows)
+            if name in TEXTS
+            else random.integers(1, 5, rows) - (name != "day_of_week")
+            for name in COLUMNS
+        }
+    )
+    margin = 2.0 * made["num_pricing_views_l7d"] + 2.0 * (made["first_mkt_medium_l30d"] == "paid")
+    return made.assign(label=(margin + random.logistic(size=rows) > 4.5).astype(int))
 
 
-def matrix(
-    encoder: Encoder, frame: pd.DataFrame, label: pd.Series | None = None
-) -> xgboost.DMatrix:
+def matrix(encoder: Encoder, frame: pd.DataFrame, label: Any = None) -> xgboost.DMatrix:
     return xgboost.DMatrix(
         encoder.encode(frame),
         label=label,
         feature_names=list(COLUMNS),
         feature_types=encoder.types,
         enable_categorical=True,
+        nthread=1,
     )
+
+
+@pytest.fixture(scope="module")
+def model() -> ScoringModel:
+    known = drawn(600, seed=0)
+    encoder = Encoder.fit(known)
+    params = {"objective": "binary:logistic", "max_depth": 4, "eta": 0.2, "nthread": 1}
+    booster = xgboost.train(params, matrix(encoder, known, known["label"]), num_boost_round=40)
+    return ScoringModel(booster, encoder)
+
+
+@pytest.fixture
+def later() -> pd.DataFrame:
+    return drawn(200, seed=1)
 
 
 def test_a_score_is_the_boosters_own_prediction(model: ScoringModel, later: pd.DataFrame) -> None:

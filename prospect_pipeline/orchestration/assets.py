@@ -24,6 +24,7 @@ from prospect_pipeline.signals.deployment import call, deploy
 from prospect_pipeline.training import dataset, evaluation, model, plots, report
 from prospect_pipeline.training.split import split as split_frame
 from prospect_pipeline.warehouse.base import DatasetRequest
+from prospect_pipeline.writing import whole_file
 
 GROUP = "prospect_scoring"
 SCORED = "test_scores.parquet"
@@ -232,8 +233,8 @@ def evaluation_report(
     )
     opened.add_artifacts(version.run_id, {"report.html": page})
     path = DataSettings.load().root / "reports" / f"{version.name}-{version.version}.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
+    with whole_file(path) as unfinished:
+        unfinished.write_text(page, encoding="utf-8")
     return dg.MaterializeResult(
         metadata={
             "report": dg.MetadataValue.path(str(path)),

@@ -22,6 +22,7 @@ from prospect_pipeline.settings import (
 from prospect_pipeline.signals.connection import Connection, connection
 from prospect_pipeline.warehouse.base import Warehouse
 from prospect_pipeline.warehouse.duckdb import DuckDBWarehouse, embedded_events
+from prospect_pipeline.writing import whole_file
 
 
 class EventSource(Protocol):
@@ -72,9 +73,8 @@ class ParquetFrames(dg.UPathIOManager):
 
     def dump_to_path(self, context: dg.OutputContext, obj: pd.DataFrame, path: UPath) -> None:
         """Write a frame in one step."""
-        unfinished = Path(str(path)).with_name(f".{path.name}.tmp")
-        obj.to_parquet(unfinished, index=False)
-        unfinished.replace(Path(str(path)))
+        with whole_file(Path(str(path))) as unfinished:
+            obj.to_parquet(unfinished, index=False)
 
     def load_from_path(self, context: dg.InputContext, path: UPath) -> pd.DataFrame:
         """Read a frame back."""

@@ -20,6 +20,7 @@ from prospect_pipeline.sandbox.registry import Registry
 from prospect_pipeline.sandbox.store import EventStore
 from prospect_pipeline.settings import Clock, DataSettings
 from prospect_pipeline.signals.connection import ADDRESS_FILE
+from prospect_pipeline.writing import whole_file
 
 HOST = "127.0.0.1"
 
@@ -68,20 +69,11 @@ class LocalSignals:
     def _announce(self) -> None:
         """Write the address in one step, readable by this user alone: it holds the token."""
         address = {"url": self.url, "token": self.token, "pid": os.getpid()}
-        write_private(self.address_file, json.dumps(address))
+        with whole_file(self.address_file, private=True) as unfinished:
+            unfinished.write_text(json.dumps(address))
 
     def _withdraw(self) -> None:
         self.address_file.unlink(missing_ok=True)
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file in one step, readable by this user alone."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-    unfinished.replace(path)
 
 
 def _bind(port: int) -> socket.socket:

@@ -36,6 +36,7 @@ MATERIALIZED = """query($run: ID!) { runOrError(runId: $run) { ... on Run { asse
 FAILURES = """query($run: ID!) { logsForRun(runId: $run, limit: 5000) { ... on EventConnection {
   events { __typename
     ... on ExecutionStepFailureEvent { stepKey error { message causes { message className } } }
+    ... on AssetCheckEvaluationEvent { evaluation { success severity description } }
     ... on RunFailureEvent { message } } } } }"""
 
 UNFINISHED = """query { runsOrError(filter: {statuses: [QUEUED, NOT_STARTED, STARTING, STARTED,
@@ -114,7 +115,18 @@ class DagsterRuns:
 
     def _why(self, run: str, status: str) -> str:
         page = f"{self.url}/runs/{run}"
-        for event in self._query(FAILURES, run=run)["logsForRun"]["events"]:
+        events = self._query(FAILURES, run=run)["logsForRun"]["events"]
+        failed = [event["evaluation"] for event in events if "evaluation" in event]
+        reasons = [
+            check["description"]
+            for check in failed
+            if not check["success"] and check["severity"] == "ERROR"
+        ]
+        if reasons:
+            return "The training data is not fit to be trained on. " + "\n".join(
+                [*reasons, f"The run: {page}"]
+            )
+        for event in events:
             error = event.get("error")
             if error:
                 cause = (error["causes"] or [error])[-1]

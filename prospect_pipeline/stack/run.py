@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from prospect_pipeline.errors import StackError
-from prospect_pipeline.sandbox.server import write_private
 from prospect_pipeline.sandbox.store import Loaded
 from prospect_pipeline.settings import (
     Clock,
@@ -32,6 +31,7 @@ from prospect_pipeline.stack.dagster_runs import DagsterRuns
 from prospect_pipeline.stack.demo import in_child, load_events, sample_visitors
 from prospect_pipeline.stack.processes import Processes, base_environment
 from prospect_pipeline.stack.scores import RUN_FILE, fetch_score
+from prospect_pipeline.writing import whole_file
 
 SCORED_VISITORS = 5
 MICROSECOND = timedelta(microseconds=1)
@@ -181,7 +181,8 @@ class Run:
         """Say in ``run.json`` where everything is, as long as it is."""
         path = self.options.data.root / RUN_FILE
         found = services.addresses(ports, self.options.data)
-        write_private(path, json.dumps(found, indent=2))
+        with whole_file(path, private=True) as unfinished:
+            unfinished.write_text(json.dumps(found, indent=2))
         try:
             yield found
         finally:

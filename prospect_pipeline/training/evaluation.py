@@ -12,9 +12,7 @@ import pandas as pd
 from sklearn import metrics as sk
 
 from prospect_pipeline.scoring import EPSILON, ScoringModel
-from prospect_pipeline.training.model import weights
-
-Scores = npt.NDArray[np.float64]
+from prospect_pipeline.training.model import Scores, weights
 
 MODEL = "model"
 """The column of the model's own scores in a scored frame; the others are baselines."""
@@ -29,6 +27,8 @@ class Evaluation:
 
     ``scored`` has a row for each test anchor, with `IDENTITY` and a column of probabilities for
     each scorer. ``contributions`` are in log-odds, a row for each of ``explained``.
+    ``confusion`` is [[true negatives, false positives], [false negatives, true positives]].
+    Every number is weighted: where negatives were sampled, each counts for those it stands for.
     """
 
     scored: pd.DataFrame
@@ -44,6 +44,11 @@ class Evaluation:
     def headline(self) -> dict[str, float]:
         """The model's own metrics."""
         return self.metrics[MODEL]
+
+    @property
+    def positive_rate(self) -> float:
+        """The share of positives in the test part: what PR AUC has to beat."""
+        return float(np.average(self.scored["label"], weights=self.scored["weight"]))
 
     def flat_metrics(self) -> dict[str, float]:
         """Return every metric with one name each, the baselines' behind their own."""
@@ -62,6 +67,7 @@ class Evaluation:
             "importance": self.importance,
             "test_rows": len(self.scored),
             "test_positives": int(self.scored["label"].sum()),
+            "positive_rate": self.positive_rate,
         }
 
 
@@ -83,6 +89,9 @@ def evaluate(
     scorers = [name for name in scored.columns if name not in IDENTITY]
     labels, weight = scored["label"].to_numpy(), scored["weight"].to_numpy()
     decided = (scored[MODEL].to_numpy() >= threshold).astype(int)
+    # Without sampling no weights are passed, so that the report's text counts in whole rows.
+    sampled = weight if (weight != 1).any() else None
+    confusion = sk.confusion_matrix(labels, decided, labels=[0, 1], sample_weight=sampled)
     gain = model.booster.get_score(importance_type="gain")
     total = sum(gain.values()) or 1.0
     step = max(len(test) // EXPLAINED_ROWS, 1)
@@ -93,9 +102,13 @@ def evaluate(
         metrics={
             name: measure(labels, scored[name].to_numpy(), weight, threshold) for name in scorers
         },
-        confusion=sk.confusion_matrix(labels, decided, labels=[0, 1]).tolist(),
+        confusion=np.rint(confusion).astype(int).tolist(),
         classification_report=sk.classification_report(
-            labels, decided, target_names=["no form", "form"], zero_division=0
+            labels,
+            decided,
+            target_names=["no form", "form"],
+            sample_weight=sampled,
+            zero_division=0,
         ),
         importance={
             name: gain.get(name, 0.0) / total

@@ -6,7 +6,6 @@ frame and seed give the same model.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,7 +47,10 @@ TUTORIAL_NUMERICAL = [name for name in NUMERICAL if not name.startswith("had_con
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A model and how it came about."""
+    """A model and how it came about.
+
+    The booster holds the best ``rounds`` (in ``params``) alone, so scoring needs no range of them.
+    """
 
     model: ScoringModel
     params: dict[str, Any]
@@ -123,9 +125,6 @@ def _pipeline(numerical: list[str], classifier: Any) -> Pipeline:
 
 
 def _fitted(pipeline: Pipeline, known: pd.DataFrame, test: pd.DataFrame) -> Scores:
-    with warnings.catch_warnings():
-        # A category that only the test part has is left at zero; that is what is wanted.
-        warnings.filterwarnings("ignore", message="Found unknown categories")
-        pipeline.fit(known, known["label"], classifier__sample_weight=weights(known))
-        scores: Scores = pipeline.predict_proba(test)[:, 1].astype(np.float64)
+    pipeline.fit(known, known["label"], classifier__sample_weight=weights(known))
+    scores: Scores = pipeline.predict_proba(test)[:, 1].astype(np.float64)
     return scores

@@ -159,10 +159,10 @@ def _shap(axes: Axes, evaluation: Evaluation) -> None:
         )
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.set_yticks(range(len(columns)), [columns[column] for column in order])
-    axes.set_xlabel("contribution to the log-odds (blue: low value, red: high value)")
+    axes.set_xlabel("contribution to the log-odds")
 
 
-WIDE, TALL = (5.4, 4.0), (7.6, 5.6)
+WIDE, TALL = (5.4, 4.0), (5.4, 5.4)
 PICTURES: dict[str, tuple[Draw, tuple[float, float]]] = {
     "Confusion matrix": (_confusion, WIDE),
     "ROC": (_roc, WIDE),

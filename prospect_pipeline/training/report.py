@@ -29,7 +29,7 @@ NOTES = {
     "Calibration": "Ten groups of equally many rows; on the dashed line 10 % means 10 %.",
     "Scores": "Where each class is scored, on a logarithmic scale.",
     "Feature importance": "How much of the loss each column's splits took away in training.",
-    "SHAP summary": "Each dot is a test row: how far a column moved its score, and which way.",
+    "SHAP summary": "How far a column moved each test row's score (blue: low value, red: high).",
 }
 
 

@@ -54,20 +54,19 @@ class Split:
 def split(
     frame: pd.DataFrame, horizon: timedelta, shares: tuple[float, float, float] = SHARES
 ) -> Split:
-    """Split a training frame; ``shares`` are of visitors.
+    """Split a training frame; ``shares`` are of visitors, and the test part takes the rest.
 
     Raises TrainingError where a part is left without rows of both classes.
     """
     firsts = frame.groupby(KEY)["anchor_ts"].min().rename("first").reset_index()
     firsts = firsts.sort_values(["first", KEY], kind="stable").reset_index(drop=True)
-    ends = [round(sum(shares[: place + 1]) * len(firsts)) for place in range(3)]
-    starts = [0, *ends[:2]]
+    cuts = [round(sum(shares[:place]) * len(firsts)) for place in (1, 2)]
     parts: dict[str, pd.DataFrame] = {}
     purged: dict[str, int] = {}
-    for name, start, end in zip(PARTS, starts, ends, strict=True):
+    for name, start, end in zip(PARTS, [0, *cuts], [*cuts, len(firsts)], strict=True):
         part = frame[frame[KEY].isin(set(firsts[KEY].iloc[start:end]))]
         known = part
-        if end < len(firsts) and name != "test":
+        if end < len(firsts):
             known = part[part["anchor_ts"] + horizon <= firsts["first"].iloc[end]]
         parts[name], purged[name] = known, len(part) - len(known)
     _require_both_classes(parts, purged)

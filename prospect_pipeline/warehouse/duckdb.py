@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ import duckdb
 import pyarrow as pa
 
 from prospect_pipeline.attributes.anchors import Anchoring
+from prospect_pipeline.attributes.expressions import literal, name
 from prospect_pipeline.attributes.plan import needed_columns
 from prospect_pipeline.attributes.properties import key_source
 from prospect_pipeline.attributes.sql import audit_query, training_query
@@ -26,6 +26,7 @@ from prospect_pipeline.warehouse.base import (
     require_rows,
 )
 from prospect_pipeline.warehouse.files import READERS, EventFile
+from prospect_pipeline.writing import whole_file
 
 
 @contextmanager
@@ -116,10 +117,10 @@ def _read_anchors(connection: duckdb.DuckDBPyConnection, request: DatasetRequest
     reader = next((r for end, r in READERS.items() if path.name.lower().endswith(end)), None)
     if reader is None or not path.is_file():
         raise AnchorsError(f"{path} is no file of type {', '.join(READERS)}; give one.")
-    scan = reader.format("'" + str(path).replace("'", "''") + "'")
+    scan = reader.format(literal(str(path)))
     try:
         own = [row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {scan}").fetchall()]
-        columns = {column.lower(): column for column in own}
+        columns = {column.lower(): name(column) for column in own}
         missing = [c for c in (key, "anchor_ts", "label") if c not in columns]
         if missing:
             raise AnchorsError(
@@ -127,9 +128,9 @@ def _read_anchors(connection: duckdb.DuckDBPyConnection, request: DatasetRequest
                 "anchor_ts and label."
             )
         connection.execute(
-            f'CREATE TEMP VIEW anchors AS SELECT CAST("{columns[key]}" AS VARCHAR) AS key, '
-            f'CAST(CAST("{columns["anchor_ts"]}" AS TIMESTAMPTZ) AS TIMESTAMP) AS anchor_ts, '
-            f'CAST(CAST("{columns["label"]}" AS BOOLEAN) AS INTEGER) AS label FROM {scan}'
+            f"CREATE TEMP VIEW anchors AS SELECT CAST({columns[key]} AS VARCHAR) AS key, "
+            f"CAST(CAST({columns['anchor_ts']} AS TIMESTAMPTZ) AS TIMESTAMP) AS anchor_ts, "
+            f"CAST(CAST({columns['label']} AS BOOLEAN) AS INTEGER) AS label FROM {scan}"
         )
         [(nulls,)] = connection.execute(
             "SELECT COUNT(*) FROM anchors WHERE key IS NULL OR anchor_ts IS NULL"
@@ -152,13 +153,8 @@ def _utc(table: pa.Table) -> pa.Table:
 
 def write_parquet(connection: duckdb.DuckDBPyConnection, query: str, out: Path) -> None:
     """Write a query's rows as Parquet in one step: whole, or not at all."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    try:
+    with whole_file(out) as unfinished:
         connection.execute(
-            f"COPY ({query}) TO '{str(unfinished).replace(chr(39), chr(39) * 2)}' "
+            f"COPY ({query}) TO {literal(str(unfinished))} "
             "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20000)"
         )
-        unfinished.replace(out)
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -56,11 +56,6 @@ class EventFile:
         columns: dict[str, tuple[str, str]] = {}
         for own, type_, *_ in self._run(f"DESCRIBE SELECT * FROM {self.scan}"):
             canonical = own.strip().lower()
-            if canonical in columns:
-                raise EventsError(
-                    f"{self.path} has the column '{canonical}' twice, as '{columns[canonical][0]}' "
-                    f"and '{own}'; keep one of them."
-                )
             columns[canonical] = (own, type_)
         return {c: known for c, known in columns.items() if is_event_column(c) or c in REQUIRED}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,6 +9,7 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 
 from prospect_pipeline.errors import InputError
+from prospect_pipeline.writing import whole_file
 
 
 def write_table(table: pa.Table, out: Path) -> None:
@@ -18,15 +18,11 @@ def write_table(table: pa.Table, out: Path) -> None:
     writer = writers.get(out.suffix.lower())
     if writer is None:
         raise InputError(f"{out} is neither {' nor '.join(writers)}; name it by what it is to be.")
-    unfinished = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        writer(table, unfinished)
-        unfinished.replace(out)
+        with whole_file(out) as unfinished:
+            writer(table, unfinished)
     except OSError as error:
         raise InputError(f"{out} cannot be written ({error.strerror or error}).") from None
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _write_parquet(table: pa.Table, path: Path) -> None:

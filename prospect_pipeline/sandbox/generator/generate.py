@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +16,7 @@ from prospect_pipeline.errors import InputError
 from prospect_pipeline.sandbox.generator.sessions import EVENTS, draw_events
 from prospect_pipeline.sandbox.generator.tables import to_tables
 from prospect_pipeline.sandbox.generator.visitors import draw_visitors
+from prospect_pipeline.writing import whole_file
 
 ROW_GROUP = 20_000
 
@@ -72,18 +73,13 @@ def generate(
 
 
 def _write(tables: dict[Path, pa.Table]) -> None:
-    unfinished = {path: path.with_name(f".{path.name}.{os.getpid()}.tmp") for path in tables}
     try:
-        for path, table in tables.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            pq.write_table(table, unfinished[path], compression="zstd", row_group_size=ROW_GROUP)
-        for path, temporary in unfinished.items():
-            temporary.replace(path)
+        with contextlib.ExitStack() as stack:
+            for path, table in tables.items():
+                unfinished = stack.enter_context(whole_file(path))
+                pq.write_table(table, unfinished, compression="zstd", row_group_size=ROW_GROUP)
     except OSError as error:
         raise InputError(
             f"{next(iter(tables))} cannot be written ({error.strerror or error}). Choose a file "
             "in a folder that can be written to."
         ) from None
-    finally:
-        for temporary in unfinished.values():
-            temporary.unlink(missing_ok=True)

@@ -24,8 +24,9 @@ HOURS = np.array([2, 1, 1, 1, 1, 2, 4, 7, 11, 14, 15, 14, 12, 14, 15, 14, 13, 10
 WEEKEND = 0.45
 OFFICE = (8, 18)
 
-BOT_SHARE, HEAVY_SHARE, COOKIELESS_SHARE = 0.004, 0.001, 0.003
-HEAVY_SESSIONS = 150
+BOT_SHARE, HEAVY_SHARE, COOKIELESS_SHARE = 0.004, 0.0005, 0.003
+HEAVY_SESSIONS = 200
+HEAVY_INTENT = 3
 MAX_SESSIONS = 12
 APART = 2 * HOUR
 """Sessions of a visitor begin at least so far apart (milliseconds)."""
@@ -51,7 +52,7 @@ def draw_visitors(users: int, end: int, rng: np.random.Generator) -> Visitors:
     bot = kind < BOT_SHARE
     heavy = (kind >= BOT_SHARE) & (kind < BOT_SHARE + HEAVY_SHARE)
     return Visitors(
-        intent=np.where(heavy, 1, intent),
+        intent=np.where(heavy, HEAVY_INTENT, intent),
         device=rng.choice(len(DEVICE_SHARES), users, p=DEVICE_SHARES),
         source=rng.choice(len(SOURCE_SHARES), users, p=SOURCE_SHARES),
         bot=bot,
@@ -78,7 +79,7 @@ def _starts(intent: Ints, heavy: npt.NDArray[np.bool_], end: int, rng: np.random
     for column in range(1, columns):
         chance = np.where(heavy, 1.0, returns * (column < MAX_SESSIONS))
         alive &= rng.random(users) < chance
-        gap = np.where(heavy, 0.38, days) * rng.exponential(1.0, users) * DAY
+        gap = np.where(heavy, 0.2, days) * rng.exponential(1.0, users) * DAY
         later = start[:, column - 1] + np.maximum(gap.astype(np.int64), APART)
         moved = np.where(heavy, later, _within_day(later, rng))
         moved = np.where(moved < start[:, column - 1] + APART, moved + DAY, moved)

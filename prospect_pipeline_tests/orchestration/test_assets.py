@@ -1,0 +1,147 @@
+"""The assets, materialized for real: DuckDB, a local Signals over HTTP, MLflow on SQLite."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from prospect_pipeline.definitions import build_defs
+from prospect_pipeline.orchestration import automation
+from prospect_pipeline.registry.store import Registry
+from prospect_pipeline.sandbox.generator import generate
+from prospect_pipeline.sandbox.store import EventStore
+from prospect_pipeline.settings import DataSettings, RegistrySettings
+from prospect_pipeline_tests.sandbox.conftest import TOKEN, signals_over
+
+END = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytest.MonkeyPatch]:
+    root = tmp_path_factory.mktemp("data")
+    data = DataSettings.load(data_dir=root)
+    generate(2500, 5, END, root / "generated.parquet")
+    EventStore(data).load(root / "generated.parquet")
+    with pytest.MonkeyPatch.context() as patch, signals_over(data, END.isoformat()) as signals:
+        patch.setenv("PROSPECT_DATA_DIR", str(root))
+        patch.setenv("SP_SANDBOX_URL", signals.api_client.api_url)
+        patch.setenv("SP_SANDBOX_TOKEN", TOKEN)
+        patch.setenv("PROSPECT_AS_OF", END.isoformat())
+        patch.setenv("MIN_CONVERTERS", "20")
+        yield patch
+
+
+def materialize(job: str, **kwargs: Any) -> dg.ExecuteInProcessResult:
+    with dg.DagsterInstance.ephemeral() as instance:
+        resolved = build_defs().resolve_job_def(job)
+        return resolved.execute_in_process(instance=instance, **kwargs)
+
+
+@pytest.fixture(scope="module")
+def everything(environment: pytest.MonkeyPatch) -> dg.ExecuteInProcessResult:
+    return materialize("everything")
+
+
+def metadata(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:
+    [found] = result.asset_materializations_for_node(asset)
+    return {name: entry.value for name, entry in found.metadata.items()}
+
+
+def test_everything_materializes_and_passes_its_checks(
+    everything: dg.ExecuteInProcessResult,
+) -> None:
+    checks = everything.get_asset_check_evaluations()
+
+    assert everything.success
+    assert {check.check_name for check in checks if check.passed} >= {
+        "has_both_classes",
+        "has_enough_converters",
+        "anchors_are_unique",
+        "no_nulls",
+        "labels_are_binary",
+    }
+
+
+def test_the_configuration_shows_a_preview_of_values(
+    everything: dg.ExecuteInProcessResult,
+) -> None:
+    shown = metadata(everything, "signals_configuration")
+
+    assert "| domain_userid |" in shown["preview"]
+    assert "| attribute group prospect_scoring_tutorial | create |" in shown["changes"]
+    assert "SIGNALS_BACKFILL_SINCE is not set" in shown["warnings"]
+
+
+def test_publishing_again_changes_nothing(everything: dg.ExecuteInProcessResult) -> None:
+    again = metadata(materialize("deploy_configuration"), "signals_configuration")
+
+    assert again["changed"] is False
+
+
+def test_the_dataframe_says_what_it_holds(everything: dg.ExecuteInProcessResult) -> None:
+    shown = metadata(everything, "training_dataframe")
+
+    assert shown["dagster/row_count"] > 1000
+    assert shown["label_rate"] == shown["positives"] / shown["dagster/row_count"]
+    assert shown["dropped_counts"]["outside_cohort"] > 0
+    assert "WITH events AS" in shown["sql"]
+    assert len(shown["fingerprint"]) == 16
+
+
+def test_the_champion_is_the_version_just_registered(
+    everything: dg.ExecuteInProcessResult,
+) -> None:
+    shown = metadata(everything, "registered_model")
+    registry = Registry(RegistrySettings.load(), DataSettings.load())
+
+    champion = registry.resolve()
+
+    assert (champion.version, champion.run_id) == (shown["version"], shown["run_id"])
+    assert b"WITH events AS" in registry.read_artifact(champion.run_id, "training.sql")
+    assert b"<!doctype html>" in registry.read_artifact(champion.run_id, "report.html")
+
+
+def test_the_report_is_a_page_with_inline_pictures_in_dagster(
+    everything: dg.ExecuteInProcessResult,
+) -> None:
+    shown = metadata(everything, "evaluation_report")
+
+    assert Path(shown["report"]).read_text().startswith("<!doctype html>")
+    assert shown["ROC"].startswith("![ROC](data:image/png;base64,")
+    assert 0 < shown["roc_auc"] < 1
+
+
+def test_a_failing_check_stops_the_model(
+    everything: dg.ExecuteInProcessResult, environment: pytest.MonkeyPatch
+) -> None:
+    with environment.context() as patch:
+        patch.setenv("MIN_CONVERTERS", "100000")
+        result = materialize("retrain", raise_on_error=False)
+
+    assert not result.success
+    assert not result.asset_materializations_for_node("registered_model")
+
+
+def test_training_again_on_the_same_data_gives_the_same_fingerprint_and_metrics(
+    everything: dg.ExecuteInProcessResult,
+) -> None:
+    again = materialize("retrain")
+
+    for asset, names in (
+        ("training_dataframe", ("fingerprint", "dagster/row_count")),
+        ("registered_model", ("log_loss", "roc_auc")),
+    ):
+        first, second = metadata(everything, asset), metadata(again, asset)
+        assert [first[name] for name in names] == [second[name] for name in names]
+
+
+def test_the_definitions_are_loadable_and_retraining_is_weekly() -> None:
+    dg.Definitions.validate_loadable(build_defs())
+
+    assert automation.weekly_retraining.cron_schedule == "0 5 * * 1"
+    assert automation.weekly_retraining.job_name == "retrain"
+    selected = build_defs().resolve_job_def("retrain").asset_layer.executable_asset_keys
+    assert dg.AssetKey("signals_configuration") not in selected

@@ -1,0 +1,191 @@
+"""`prospect run`, for real: every process, on free ports, ended by itself."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import requests
+
+from prospect_pipeline.sandbox.generator import generate
+from prospect_pipeline_tests.events import NOW, event, write
+
+pytestmark = pytest.mark.stack
+
+END = datetime(2026, 5, 1, 12, tzinfo=UTC)
+PORTS = ("signals", "predict", "dagster", "mlflow")
+
+
+def start(folder: Path, *arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
+    free = [part for name in PORTS for part in (f"--{name}-port", "0")]
+    command = [sys.executable, "-m", "prospect_pipeline", "run", *free, *map(str, arguments)]
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env=os.environ | {"PROSPECT_DATA_DIR": str(folder / "data"), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return generate(2500, 5, END, tmp_path_factory.mktemp("e") / "events.parquet").path
+
+
+@pytest.fixture(scope="module")
+def running(
+    tmp_path_factory: pytest.TempPathFactory, events: Path
+) -> Iterator[tuple[Path, dict[str, str], list[str]]]:
+    """A system that stays up while this module's tests use it."""
+    folder = tmp_path_factory.mktemp("run")
+    process = start(folder, "--events", events, "--stay", MIN_CONVERTERS="20")
+    assert process.stdout is not None
+    printed = []
+    for line in process.stdout:
+        printed.append(line.rstrip())
+        if "Ctrl-C ends everything" in line:
+            break
+    run_file = folder / "data" / "run.json"
+    assert run_file.exists(), "\n".join(printed)
+    children = psutil.Process(process.pid).children(recursive=True)
+    yield folder, json.loads(run_file.read_text()), printed
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert process.returncode == 130
+    assert alive == []
+    assert not run_file.exists()
+
+
+def test_visitors_are_scored_over_http_by_the_champion(
+    running: tuple[Path, dict[str, str], list[str]],
+) -> None:
+    _, addresses, printed = running
+    [visitor, *_] = [
+        line.split("│")[1].strip() for line in printed if "-" in line and "│ 1 " in line
+    ]
+
+    answer = requests.post(
+        f"{addresses['predict']}/predict", json={"domain_userid": visitor}, timeout=10
+    ).json()
+
+    assert 0 < answer["score"] < 1
+    assert answer["model"] == {"name": "prospect_scoring", "version": "1"}
+    assert len(answer["signals"]) == 19
+    assert len(answer["scoring_attributes"]) == 20
+    assert answer["scoring_attributes"]["day_of_week"] == 5
+
+
+def test_every_address_answers(running: tuple[Path, dict[str, str], list[str]]) -> None:
+    _, addresses, _ = running
+
+    assert requests.get(addresses["dagster"], timeout=10).ok
+    assert requests.get(addresses["mlflow"], timeout=10).ok
+    assert requests.get(f"{addresses['signals']}/health", timeout=10).ok
+    assert requests.get(f"{addresses['predict']}/readyz", timeout=10).ok
+    assert (
+        "/predict" in requests.get(f"{addresses['predict']}/docs.json", timeout=10).json()["paths"]
+    )
+
+
+def test_the_schedule_and_the_assets_are_in_dagster(
+    running: tuple[Path, dict[str, str], list[str]],
+) -> None:
+    _, addresses, _ = running
+    query = """{ assetNodes { assetKey { path } } schedulesOrError(repositorySelector: {
+      repositoryLocationName: "prospect_scoring", repositoryName: "__repository__"}) {
+      ... on Schedules { results { name scheduleState { status } } } } }"""
+
+    reply = requests.post(f"{addresses['dagster']}/graphql", json={"query": query}, timeout=30)
+    found: dict[str, Any] = reply.json()["data"]
+
+    assert {node["assetKey"]["path"][0] for node in found["assetNodes"]} == {
+        "atomic_events",
+        "signals_configuration",
+        "training_dataframe",
+        "registered_model",
+        "evaluation_report",
+    }
+    [schedule] = found["schedulesOrError"]["results"]
+    assert schedule["scheduleState"]["status"] == "RUNNING"
+
+
+def test_prospect_score_finds_the_running_service(
+    running: tuple[Path, dict[str, str], list[str]],
+) -> None:
+    folder, _, _ = running
+    command = [sys.executable, "-m", "prospect_pipeline", "score", "nobody", "--explain"]
+
+    done = subprocess.run(
+        [*command, "--data-dir", str(folder / "data")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    answer = json.loads(done.stdout)
+    assert answer["domain_userid"] == "nobody"
+    assert len(answer["reasons"]) == 20
+
+
+def test_a_second_run_on_the_same_data_is_refused(
+    running: tuple[Path, dict[str, str], list[str]], events: Path
+) -> None:
+    folder, _, _ = running
+
+    output, _ = start(folder, "--events", events, "--once").communicate(timeout=60)
+
+    assert "Error: Another `prospect run` uses" in output
+
+
+def test_a_port_in_use_is_named(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        process = start(tmp_path, "--once", "--predict-port", port)
+        output, _ = process.communicate(timeout=60)
+
+    assert process.returncode == 1
+    assert f"Port {port} for predict is in use" in output
+    assert "--predict-port" in output
+
+
+def test_an_mlflow_that_does_not_answer_is_known_before_anything_starts(tmp_path: Path) -> None:
+    process = start(tmp_path, "--once", MLFLOW_TRACKING_URI="http://ann:secret@127.0.0.1:9")
+    output, _ = process.communicate(timeout=60)
+
+    assert process.returncode == 1
+    assert "MLflow at http://127.0.0.1:9 does not answer" in output
+    assert "secret" not in output
+    assert not (tmp_path / "data" / "events").exists()
+
+
+def test_half_set_settings_are_known_before_anything_starts(tmp_path: Path) -> None:
+    process = start(tmp_path, "--once", SP_API_URL="https://signals.example.com")
+    output, _ = process.communicate(timeout=60)
+
+    assert process.returncode == 1
+    assert "SP_API_KEY, SP_API_KEY_ID, SP_ORG_ID missing" in output
+
+
+def test_too_few_converters_end_the_run_with_what_to_change(tmp_path: Path) -> None:
+    events = write([event("a", NOW), event("b", NOW.replace(hour=20))], tmp_path / "e.parquet")
+
+    process = start(tmp_path, "--events", events, "--cohort", "all", "--once", "--json")
+    output, _ = process.communicate(timeout=120)
+
+    assert process.returncode == 1
+    assert "All 1 rows have label 0; a model needs both classes" in output
+    assert not (tmp_path / "data" / "run.json").exists()
