@@ -16,7 +16,7 @@ END = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> GeneratedEvents:
-    return generate(4000, 6, END, tmp_path_factory.mktemp("made") / "events.parquet")
+    return generate(4000, 3, END, tmp_path_factory.mktemp("made") / "events.parquet")
 
 
 def ask(query: str, made: GeneratedEvents) -> list[tuple[object, ...]]:
