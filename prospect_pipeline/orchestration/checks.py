@@ -3,6 +3,7 @@
 # Annotations stay real objects here: Dagster reads them.
 
 from collections.abc import Iterator
+from datetime import datetime
 
 import dagster as dg
 import pandas as pd
@@ -21,7 +22,11 @@ from prospect_pipeline.training.dataset import CHECKS, check_dataset
 )
 def training_data_checks(training_dataframe: pd.DataFrame) -> Iterator[dg.AssetCheckResult]:
     """Whether the training dataframe is fit to be trained on."""
-    for check in check_dataset(training_dataframe, TrainingSettings.load().min_converters):
+    settings = TrainingSettings.load()
+    as_of = datetime.fromisoformat(training_dataframe.attrs["as_of"])
+    for check in check_dataset(
+        training_dataframe, settings.min_converters, as_of=as_of, horizon=settings.horizon
+    ):
         yield dg.AssetCheckResult(
             check_name=check.name,
             passed=check.passed,

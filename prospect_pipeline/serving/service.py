@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import bentoml
@@ -42,7 +44,7 @@ class ProspectScoring:
     """Scores visitors by the champion, on their attributes of this moment."""
 
     def __init__(self) -> None:
-        data = DataSettings.load()
+        data = _data()
         signals = SignalsSettings.load()
         registry = RegistrySettings.load()
         self.serving = ServingSettings.load()
@@ -116,6 +118,18 @@ class ProspectScoring:
                 for name, contribution in loaded.model.explain_one(columns)
             ]
         return answer
+
+
+def _data() -> DataSettings:
+    """Return the data directory as it was meant where `bentoml serve` was called.
+
+    A built Bento runs inside its own folder, where a relative path would mean something else.
+    """
+    data = DataSettings.load()
+    inside_bento = (Path.cwd().parent / "bento.yaml").exists()
+    if inside_bento and not data.data_dir.is_absolute():
+        return DataSettings.load(data_dir=Path(os.environ.get("PWD", ".")) / data.data_dir)
+    return data
 
 
 ProspectScoring.add_asgi_middleware(Edge)  # type: ignore[attr-defined]
