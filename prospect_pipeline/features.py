@@ -90,7 +90,7 @@ def value(feature: Feature, attributes: Mapping[str, Any], moment: datetime) -> 
     if feature.kind == "length":
         return 0 if raw is None else len(raw)
     if feature.kind == "flag":
-        return int(bool(raw))
+        return int(raw is not None and raw > 0)
     return 0 if raw is None else int(raw)
 
 

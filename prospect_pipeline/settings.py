@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     EmailStr,
     Field,
-    PositiveFloat,
     PositiveInt,
     SecretStr,
     ValidationError,
@@ -36,17 +36,20 @@ def parse_moment(text: str) -> datetime:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError(f"'{text}' is not an ISO date-time such as 2026-05-01T12:00:00") from None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"'{text}' is outside of what a date can be in UTC") from None
 
 
-def _moment_or_none(value: Any) -> Any:
+def _read_moment(value: Any) -> Any:
     return parse_moment(value) if isinstance(value, str) else value
 
 
 def _parse_cohort(text: str) -> str:
     if text == "all":
         return text
-    match = re.fullmatch(r"(\d+):(\d+)", text)
+    match = re.fullmatch(r"([0-9]{1,5}):([0-9]{1,5})", text)
     if not match or int(match[1]) <= int(match[2]):
         raise ValueError(
             f"'{text}' is not OLDEST:NEWEST in days before as-of, such as 60:30, nor 'all'"
@@ -67,7 +70,12 @@ Names = Annotated[tuple[str, ...], NoDecode]
 
 class _Settings(BaseSettings):
     model_config = SettingsConfigDict(
-        env_file=".env", env_ignore_empty=True, extra="ignore", populate_by_name=True, frozen=True
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        populate_by_name=True,
+        frozen=True,
+        hide_input_in_errors=True,  # they may be secrets
     )
 
     @model_validator(mode="before")
@@ -75,9 +83,9 @@ class _Settings(BaseSettings):
     def _split_lists(cls, values: dict[str, Any]) -> dict[str, Any]:
         """Let a tuple of names be written ``a,b,c``."""
         for name, field in cls.model_fields.items():
-            key = str(field.validation_alias or name)
-            if field.annotation == tuple[str, ...] and isinstance(values.get(key), str):
-                values[key] = tuple(x.strip() for x in values[key].split(",") if x.strip())
+            for key in (name, str(field.validation_alias)):
+                if field.annotation == tuple[str, ...] and isinstance(values.get(key), str):
+                    values[key] = tuple(x.strip() for x in values[key].split(",") if x.strip())
         return values
 
     @classmethod
@@ -139,15 +147,9 @@ class DefinitionSettings(_Settings):
         "prospect_scoring_tutorial_service", validation_alias="SIGNALS_SERVICE_NAME"
     )
     owner: EmailStr = Field("prospect-scoring@example.com", validation_alias="SIGNALS_OWNER")
-    backfill_since: Annotated[datetime | None, AfterValidator(_moment_or_none)] = Field(
+    backfill_since: Annotated[datetime | None, BeforeValidator(_read_moment)] = Field(
         None, validation_alias="SIGNALS_BACKFILL_SINCE"
     )
-
-    @model_validator(mode="after")
-    def _backfill_in_utc(self) -> Self:
-        if self.backfill_since is not None and self.backfill_since.tzinfo is None:
-            object.__setattr__(self, "backfill_since", self.backfill_since.replace(tzinfo=UTC))
-        return self
 
 
 class SignalsSettings(_Settings):
@@ -192,17 +194,19 @@ class SnowflakeSettings(_Settings):
 
     @model_validator(mode="after")
     def _whole_group_only(self) -> Self:
-        if not self.model_fields_set:
-            return self
-        needed = _aliases(
-            "account", "user", "warehouse", "database", "schema_", "atomic_table", of=type(self)
-        )
-        if not _group(self, *needed):
-            return self
-        if self.password is None and self.private_key_path is None:
+        needed = ("account", "user", "warehouse", "database", "schema_", "atomic_table")
+        variables = [str(type(self).model_fields[name].validation_alias) for name in needed]
+        secret = self.password is not None or self.private_key_path is not None
+        whole = _group(self, *variables)
+        if whole and not secret:
             raise ValueError(
                 "SNOWFLAKE_ACCOUNT is set but neither SNOWFLAKE_PASSWORD nor "
                 "SNOWFLAKE_PRIVATE_KEY_PATH; set one of them"
+            )
+        if not whole and (secret or self.role is not None):
+            raise ValueError(
+                "SNOWFLAKE_PASSWORD, SNOWFLAKE_PRIVATE_KEY_PATH or SNOWFLAKE_ROLE is set, but "
+                f"{', '.join(variables)} missing; set all of them or none"
             )
         return self
 
@@ -210,10 +214,6 @@ class SnowflakeSettings(_Settings):
     def configured(self) -> bool:
         """Whether the warehouse is Snowflake."""
         return self.account is not None
-
-
-def _aliases(*names: str, of: type[_Settings]) -> list[str]:
-    return [str(of.model_fields[name].validation_alias) for name in names]
 
 
 def _group(settings: _Settings, *variables: str) -> bool:
@@ -255,8 +255,12 @@ class TrainingSettings(_Settings):
     )
     test_app_ids: Names = Field((), validation_alias="PROSPECT_TEST_APP_IDS")
     exclude_bots: bool = Field(True, validation_alias="PROSPECT_EXCLUDE_BOTS")
-    goal_events: Names = Field(("submit_form",), validation_alias="PROSPECT_GOAL_EVENTS")
-    horizon_minutes: PositiveInt = Field(60, validation_alias="PROSPECT_HORIZON_MINUTES")
+    goal_events: Annotated[Names, Field(min_length=1)] = Field(
+        ("submit_form",), validation_alias="PROSPECT_GOAL_EVENTS"
+    )
+    horizon_minutes: Annotated[int, Field(gt=0, le=60 * 24 * 90)] = Field(
+        60, validation_alias="PROSPECT_HORIZON_MINUTES"
+    )
     anchors_per_visitor: PositiveInt | None = Field(
         None, validation_alias="PROSPECT_ANCHORS_PER_VISITOR"
     )
@@ -265,7 +269,7 @@ class TrainingSettings(_Settings):
     )
     period_event_limit: PositiveInt = Field(100, validation_alias="SIGNALS_PERIOD_EVENT_LIMIT")
     min_converters: PositiveInt = Field(100, validation_alias="MIN_CONVERTERS")
-    seed: int = Field(0, validation_alias="PROSPECT_SEED")
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(0, validation_alias="PROSPECT_SEED")
 
     @property
     def horizon(self) -> timedelta:
@@ -282,5 +286,7 @@ class ServingSettings(_Settings):
     """How the scoring service behaves."""
 
     detail: Literal["full", "score"] = Field("full", validation_alias="PREDICT_DETAIL")
-    poll_seconds: PositiveFloat = Field(10.0, validation_alias="MODEL_POLL_SECONDS")
+    poll_seconds: Annotated[float, Field(gt=0, le=86400)] = Field(
+        10.0, validation_alias="MODEL_POLL_SECONDS"
+    )
     cors_origins: Names = Field((), validation_alias="PREDICT_CORS_ORIGINS")

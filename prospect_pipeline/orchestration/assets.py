@@ -41,15 +41,17 @@ def atomic_events(
     The embedded warehouse is filled with generated events where it has none at all; events that
     are there are never touched.
     """
-    made = source.fill_if_empty(context.log.info)
-    span = warehouse.open().span()
+    opened = warehouse.open()
+    embedded = opened.name == "DuckDB"
+    made = embedded and source.fill_if_empty(context.log.info)
+    span = opened.span()
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": span.events,
             "first_event": span.first.isoformat(),
             "last_event": span.last.isoformat(),
             "generated": dg.MetadataValue.bool(made),
-            "events": dg.MetadataValue.path(str(warehouse.events)),
+            "warehouse": f"{opened.name}: {opened.place}",
         }
     )
 
@@ -215,7 +217,7 @@ def evaluation_report(
     loaded = opened.load(version)
     scored = pd.read_parquet(io.BytesIO(opened.read_artifact(version.run_id, SCORED)))
     parts = json.loads(opened.read_artifact(version.run_id, "split.json"))
-    test = scored[["event_id"]].merge(training_dataframe, on="event_id", validate="1:1")
+    test = scored[[dataset.KEY, "event_id"]].merge(training_dataframe, validate="1:1")
     judged = evaluation.evaluate(scored, test, loaded.model, float(registered_model["threshold"]))
     facts = _facts(training_dataframe)
     page = report.render(

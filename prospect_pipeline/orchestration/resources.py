@@ -18,6 +18,7 @@ from prospect_pipeline.settings import (
     DataSettings,
     RegistrySettings,
     SignalsSettings,
+    SnowflakeSettings,
 )
 from prospect_pipeline.signals.connection import Connection, connection
 from prospect_pipeline.warehouse.base import Warehouse
@@ -45,12 +46,41 @@ class WarehouseResource(dg.ConfigurableResource[Any]):
 
     def open(self) -> Warehouse:
         """Return the warehouse that the environment names."""
-        return DuckDBWarehouse(self.events)
+        settings = SnowflakeSettings.load()
+        if not settings.configured:
+            return DuckDBWarehouse(self.events)
+        return _snowflake(settings)
 
     @property
     def events(self) -> Path:
         """The embedded warehouse's file of events."""
         return embedded_events(DataSettings.load())
+
+
+def _snowflake(settings: SnowflakeSettings) -> Warehouse:
+    """Return the warehouse over dagster-snowflake's own resource."""
+    from dagster_snowflake import SnowflakeResource  # seconds to import, and seldom needed
+
+    from prospect_pipeline.warehouse.snowflake import SnowflakeWarehouse
+
+    given: dict[str, Any] = {}
+    if settings.private_key_path is not None:
+        given["private_key_path"] = str(settings.private_key_path.expanduser())
+    elif settings.password is not None:
+        given["password"] = settings.password.get_secret_value()
+    if settings.role:
+        given["role"] = settings.role
+    resource = SnowflakeResource(
+        account=str(settings.account),
+        user=str(settings.user),
+        warehouse=settings.warehouse,
+        database=settings.database,
+        schema=settings.schema_,
+        login_timeout=30,
+        network_timeout=600,
+        **given,
+    )
+    return SnowflakeWarehouse(resource.get_connection, str(settings.atomic_table))
 
 
 class RegistryResource(dg.ConfigurableResource[Any]):

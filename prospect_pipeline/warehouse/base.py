@@ -86,6 +86,10 @@ class Warehouse(Protocol):
 
     name: str
 
+    @property
+    def place(self) -> str:
+        """Where the events are, in words."""
+
     def span(self) -> EventSpan:
         """Return what events there are; raises EventsError where there are none."""
 

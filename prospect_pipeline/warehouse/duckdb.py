@@ -54,6 +54,11 @@ class DuckDBWarehouse:
     def __init__(self, events: Path) -> None:
         self.events = events
 
+    @property
+    def place(self) -> str:
+        """Where the events are."""
+        return str(self.events)
+
     def span(self) -> EventSpan:
         """Return what events there are; raises EventsError where there are none."""
         with connect() as connection:

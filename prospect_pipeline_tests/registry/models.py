@@ -1,0 +1,68 @@
+"""A real scoring model, small enough to be trained in an instant, and a registry to put it in."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xgboost
+
+from prospect_pipeline.features import COLUMNS, FEATURES, Encoder
+from prospect_pipeline.registry.store import ModelVersion, Registry
+from prospect_pipeline.scoring import ScoringModel
+from prospect_pipeline.settings import DataSettings, RegistrySettings
+
+TEXTS = [feature.name for feature in FEATURES if feature.kind == "text"]
+
+
+def rows(count: int = 200, seed: int = 0) -> pd.DataFrame:
+    """Rows of the model's columns, whose label follows from the pricing views."""
+    random = np.random.default_rng(seed)
+    made = pd.DataFrame(
+        {
+            name: random.choice(["", "website", "search"], count)
+            if name in TEXTS
+            else random.integers(1, 5, count) - (name != "day_of_week")
+            for name in COLUMNS
+        }
+    ).assign(day_of_week=random.integers(1, 8, count))
+    eager = made["num_pricing_views_l30d"] + made["day_of_week"] / 4 + random.logistic(size=count)
+    return made.assign(label=(eager > 3).astype(int))
+
+
+def tiny_model(seed: int = 0) -> ScoringModel:
+    known = rows(seed=seed)
+    encoder = Encoder.fit(known)
+    matrix = xgboost.DMatrix(
+        encoder.encode(known),
+        label=known["label"],
+        feature_names=list(COLUMNS),
+        feature_types=encoder.types,
+        enable_categorical=True,
+        nthread=1,
+    )
+    params = {"objective": "binary:logistic", "max_depth": 3, "seed": seed, "nthread": 1}
+    return ScoringModel(xgboost.train(params, matrix, num_boost_round=12), encoder)
+
+
+def registry_in(folder: Path, **settings: Any) -> Registry:
+    return Registry(RegistrySettings.load(**settings), DataSettings.load(data_dir=folder))
+
+
+def register(
+    registry: Registry, model: ScoringModel, artifacts: dict[str, str | bytes] | None = None
+) -> ModelVersion:
+    return registry.log_version(
+        model,
+        example=rows(5, seed=9)[list(COLUMNS)],
+        params={"max_depth": 3},
+        metrics={"auc": 0.75},
+        tags={"git_commit": "abc"},
+        artifacts={"training.sql": "SELECT 1"} if artifacts is None else artifacts,
+    )
+
+
+def register_champion(registry: Registry, model: ScoringModel) -> ModelVersion:
+    version = register(registry, model)
+    registry.set_alias(version)
+    return version

@@ -1,0 +1,364 @@
+"""The model registry, on a real MLflow over SQLite and a folder."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import mlflow.xgboost
+import numpy as np
+import pytest
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
+from mlflow import MlflowClient
+
+from prospect_pipeline.errors import NoModel, RegistryError
+from prospect_pipeline.features import COLUMNS, Encoder
+from prospect_pipeline.registry.store import ModelVersion, Registry
+from prospect_pipeline_tests.registry.models import (
+    register,
+    register_champion,
+    registry_in,
+    rows,
+    tiny_model,
+)
+from prospect_pipeline_tests.sandbox.conftest import serving
+
+MODEL = tiny_model()
+SECRET = "s3cret-of-ours"
+PICKLES = {".pkl", ".pickle", ".joblib", ".pt", ".npy", ".cloudpickle"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One data directory for the module: to make MLflow's tables takes seconds."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(autouse=True)
+def settings_of_this_test(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_UI_URL", "MODEL_NAME", "MODEL_ALIAS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def registry(folder: Path, request: pytest.FixtureRequest) -> Registry:
+    """A registered model of the test's own, in the module's data directory."""
+    return registry_in(folder, model_name=request.node.name)
+
+
+@pytest.fixture(scope="module")
+def logged(folder: Path) -> tuple[Registry, ModelVersion]:
+    """One version that several tests look at, and none changes."""
+    registry = registry_in(folder, model_name="looked_at")
+    return registry, register_champion(registry, MODEL)
+
+
+def client(registry: Registry) -> MlflowClient:
+    return MlflowClient(registry.uri, registry.uri)
+
+
+def info(version: ModelVersion) -> Any:
+    return mlflow.models.get_model_info(f"models:/{version.name}/{version.version}")
+
+
+def files(registry: Registry) -> list[Path]:
+    return [path for path in (registry.folder / "artifacts").rglob("*") if path.is_file()]
+
+
+@contextmanager
+def silent_server() -> Iterator[str]:
+    """Takes connections on a free port, and never answers."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+
+
+def test_a_loaded_version_scores_as_the_model_that_was_logged(
+    logged: tuple[Registry, ModelVersion],
+) -> None:
+    registry, version = logged
+    unseen = rows(100, seed=5).assign(latest_app_id="never seen")
+
+    loaded = registry.load(registry.resolve())
+
+    assert loaded.identity == version
+    assert loaded.model.encoder == MODEL.encoder
+    for frame in (rows(100, seed=4), unseen):
+        assert np.abs(loaded.model.score(frame) - MODEL.score(frame)).max() <= 1e-9
+
+
+@pytest.mark.parametrize("selector", [None, "latest", "1"])
+def test_a_version_is_found_by_alias_by_number_or_as_the_latest(
+    logged: tuple[Registry, ModelVersion], selector: str | None
+) -> None:
+    registry, version = logged
+
+    assert registry.resolve(selector) == version
+    assert (version.name, version.version) == ("looked_at", "1")
+
+
+def test_a_newer_version_is_not_meant_until_it_has_the_alias(registry: Registry) -> None:
+    first = register_champion(registry, MODEL)
+    second = register(registry, tiny_model(seed=1))
+
+    before = registry.resolve()
+    registry.set_alias(second)
+
+    assert before == first
+    assert registry.resolve() == second
+    assert registry.resolve("latest") == second
+    assert registry.resolve("1") == first
+
+
+def test_the_latest_of_many_versions_is_the_largest_number(registry: Registry) -> None:
+    version = register(registry, MODEL)
+    made = client(registry)
+    for _ in range(10):
+        made.create_model_version(version.name, "models:/elsewhere/1", version.run_id)
+
+    assert registry.resolve("latest").version == "11"
+
+
+def test_versions_of_two_names_do_not_mix(folder: Path, registry: Registry) -> None:
+    version = register_champion(registry, MODEL)
+    other = registry_in(folder, model_name="another_name")
+
+    with pytest.raises(NoModel):
+        other.resolve("latest")
+    assert registry.resolve("latest") == version
+
+
+@pytest.mark.parametrize(
+    ("selector", "wanted"),
+    [(None, "alias 'champion'"), ("latest", "version latest"), ("7", "version 7")],
+)
+def test_a_missing_version_is_named_with_what_to_do(
+    folder: Path, selector: str | None, wanted: str
+) -> None:
+    nothing = registry_in(folder, model_name="never_trained")
+
+    with pytest.raises(NoModel) as raised:
+        nothing.resolve(selector)
+
+    assert str(raised.value) == (
+        f"Model 'never_trained' has no {wanted} in {nothing.uri}. Train one: `prospect run`, or "
+        "materialize registered_model in Dagster."
+    )
+
+
+@pytest.mark.parametrize(
+    ("selector", "wanted"), [(None, "alias 'challenger'"), ("2", "version 2")]
+)
+def test_a_known_model_without_what_is_wanted_is_missing_too(
+    folder: Path, logged: tuple[Registry, ModelVersion], selector: str | None, wanted: str
+) -> None:
+    other = registry_in(folder, model_name="looked_at", alias="challenger")
+
+    with pytest.raises(NoModel, match=f"'looked_at' has no {wanted} in"):
+        other.resolve(selector)
+
+
+def test_a_registry_over_the_same_folder_finds_what_was_registered(
+    folder: Path, logged: tuple[Registry, ModelVersion]
+) -> None:
+    again = registry_in(folder, model_name="looked_at")
+
+    assert again.resolve() == logged[1]
+
+
+def test_the_signature_has_the_models_columns_as_doubles(
+    logged: tuple[Registry, ModelVersion],
+) -> None:
+    signature = info(logged[1]).signature
+
+    columns = [(column["name"], column["type"]) for column in signature.inputs.to_dict()]
+    assert columns == [(name, "double") for name in COLUMNS]
+    assert [part["type"] for part in signature.outputs.to_dict()] == ["tensor"]
+
+
+def test_the_input_example_is_stored_as_xgboost_is_given_it(
+    logged: tuple[Registry, ModelVersion],
+) -> None:
+    folder = Path(mlflow.artifacts.download_artifacts(info(logged[1]).model_uri))
+    example = rows(5, seed=9)
+
+    stored = json.loads((folder / "input_example.json").read_text())
+
+    assert stored["columns"] == list(COLUMNS)
+    assert np.array_equal(
+        np.array(stored["data"], float), MODEL.encoder.encode(example), equal_nan=True
+    )
+
+
+def test_the_encoder_travels_inside_the_version(logged: tuple[Registry, ModelVersion]) -> None:
+    stored = json.loads(info(logged[1]).metadata["encoder"])
+
+    assert Encoder.from_dict(stored) == MODEL.encoder
+
+
+def test_the_run_holds_params_metrics_and_tags(logged: tuple[Registry, ModelVersion]) -> None:
+    registry, version = logged
+
+    data = client(registry).get_run(version.run_id).data
+
+    assert data.params == {"max_depth": "3"}
+    assert data.metrics == {"auc": 0.75}
+    assert data.tags["git_commit"] == "abc"
+
+
+def test_artifacts_are_read_back_byte_by_byte(registry: Registry) -> None:
+    contents: dict[str, str | bytes] = {
+        "training.sql": "SELECT 'é'\n",
+        "picture.png": b"\x89PNG\r\n\x00",
+        "evaluation.json": "{}",
+    }
+    version = register(registry, MODEL, contents)
+    registry.add_artifacts(version.run_id, {"later.txt": "added"})
+
+    read = {name: registry.read_artifact(version.run_id, name) for name in (*contents, "later.txt")}
+
+    assert read == {
+        "training.sql": "SELECT 'é'\n".encode(),
+        "picture.png": b"\x89PNG\r\n\x00",
+        "evaluation.json": b"{}",
+        "later.txt": b"added",
+    }
+
+
+def test_an_artifact_that_does_not_exist_is_an_error_of_the_registry(
+    logged: tuple[Registry, ModelVersion],
+) -> None:
+    registry, version = logged
+
+    with pytest.raises(RegistryError, match="no_such_file"):
+        registry.read_artifact(version.run_id, "no_such_file")
+
+
+def test_nothing_that_is_stored_is_a_pickle(logged: tuple[Registry, ModelVersion]) -> None:
+    stored = files(logged[0])
+
+    assert {"model.ubj", "MLmodel", "training.sql"} <= {path.name for path in stored}
+    assert [p for p in stored if p.suffix in PICKLES or "python_model" in p.name] == []
+    assert [p for p in stored if p.read_bytes()[:1] == b"\x80"] == []
+
+
+def test_everything_is_kept_under_the_data_directory(
+    folder: Path, logged: tuple[Registry, ModelVersion]
+) -> None:
+    registry, version = logged
+    run = client(registry).get_run(version.run_id)
+
+    assert registry.uri == f"sqlite:///{folder}/mlflow/mlflow.db"
+    assert run.info.artifact_uri.startswith((folder / "mlflow" / "artifacts").as_uri())
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_a_version_of_somebody_elses_is_refused(registry: Registry) -> None:
+    mlflow.set_tracking_uri(registry.uri)
+    mlflow.set_registry_uri(registry.uri)
+    folder = (registry.folder / "artifacts").as_uri()
+    experiment = mlflow.create_experiment("somebody else's", artifact_location=folder)
+    with mlflow.start_run(experiment_id=experiment) as run:
+        made = mlflow.xgboost.log_model(
+            MODEL.booster, name="model", model_format="ubj", pip_requirements=["xgboost"]
+        )
+    name = registry.settings.model_name
+    client(registry).create_registered_model(name)
+    client(registry).create_model_version(name, made.model_uri, run.info.run_id)
+
+    with pytest.raises(RegistryError, match=f"{name} version 1 carries no encoder"):
+        registry.load(registry.resolve("latest"))
+
+
+def test_a_failed_registration_leaves_no_version(registry: Registry) -> None:
+    with pytest.raises(OSError, match="is a directory|Is a directory|No such file") as raised:
+        register(registry, MODEL, {"no/such/folder.txt": "x"})
+
+    assert raised.value is not None
+    with pytest.raises(NoModel):
+        registry.resolve("latest")
+
+
+def test_a_runs_address_is_a_path_where_the_pages_are_unknown(
+    folder: Path, logged: tuple[Registry, ModelVersion]
+) -> None:
+    registry, version = logged
+    experiment = client(registry).get_run(version.run_id).info.experiment_id
+    shown = registry_in(folder, model_name="looked_at", ui_url="http://127.0.0.1:5000/")
+    path = f"/#/experiments/{experiment}/runs/{version.run_id}"
+
+    assert registry.run_url(version.run_id) == path
+    assert shown.run_url(version.run_id) == f"http://127.0.0.1:5000{path}"
+
+
+CALLS = {
+    "check": lambda registry: registry.check(),
+    "resolve": lambda registry: registry.resolve(),
+    "load": lambda registry: registry.load(ModelVersion("m", "1", "r")),
+    "log": lambda registry: register(registry, MODEL),
+    "read": lambda registry: registry.read_artifact("r", "training.sql"),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_server_that_is_not_there_is_named_without_its_secret(tmp_path: Path, call: str) -> None:
+    gone = registry_in(tmp_path, tracking_uri=f"http://user:{SECRET}@127.0.0.1:9")
+    began = time.monotonic()
+
+    with pytest.raises(RegistryError) as raised:
+        CALLS[call](gone)
+
+    assert time.monotonic() - began < 15
+    assert "http://127.0.0.1:9" in str(raised.value)
+    assert SECRET not in str(raised.value)
+
+
+def test_a_server_that_never_answers_is_given_up_within_seconds(tmp_path: Path) -> None:
+    with silent_server() as address:
+        silent = registry_in(tmp_path, tracking_uri=f"http://user:{SECRET}@{address}")
+        began = time.monotonic()
+
+        with pytest.raises(RegistryError) as raised:
+            silent.check()
+
+    assert time.monotonic() - began < 10
+    assert address in str(raised.value)
+    assert SECRET not in str(raised.value)
+
+
+def test_a_server_that_refuses_is_named_without_its_secret(tmp_path: Path) -> None:
+    app = FastAPI()
+
+    @app.api_route("/{path:path}", methods=["GET", "POST"])
+    def refuse(path: str) -> JSONResponse:
+        return JSONResponse({"error_code": "PERMISSION_DENIED", "message": "who are you?"}, 403)
+
+    with serving(app) as url:
+        address = url.removeprefix("http://")
+        closed = registry_in(tmp_path, tracking_uri=f"http://user:{SECRET}@{address}")
+        for call in ("check", "resolve"):
+            with pytest.raises(RegistryError) as raised:
+                CALLS[call](closed)
+            assert f"MLflow at {url}" in str(raised.value)
+            assert SECRET not in str(raised.value)
+
+
+def test_checking_the_embedded_registry_needs_no_server(
+    logged: tuple[Registry, ModelVersion],
+) -> None:
+    logged[0].check()
+
+
+def test_a_database_that_cannot_be_opened_is_an_error_of_the_registry(tmp_path: Path) -> None:
+    (tmp_path / "mlflow").mkdir()
+    (tmp_path / "mlflow" / "mlflow.db").write_text("not a database")
+
+    with pytest.raises(RegistryError, match="cannot be used"):
+        registry_in(tmp_path).resolve()
