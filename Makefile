@@ -51,7 +51,7 @@ bench: setup
 lock: setup
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
-	  --no-emit-index-url --no-emit-package nvidia-nccl-cu12 --no-header --quiet -o requirements.lock
+	  --no-emit-index-url --no-emit-package nvidia-nccl-cu12 --no-emit-package nvidia-nccl-cu13 --no-header --quiet -o requirements.lock
 
 clean:
 	@rm -rf $(VENV)

@@ -121,7 +121,7 @@ def test_the_latest_of_many_versions_is_the_largest_number(registry: Registry) -
     version = register(registry, MODEL)
     made = client(registry)
     for _ in range(10):
-        made.create_model_version(version.name, "models:/elsewhere/1", version.run_id)
+        made.create_model_version(version.name, registry.folder.as_uri(), version.run_id)
 
     assert registry.resolve("latest").version == "11"
 
@@ -153,9 +153,7 @@ def test_a_missing_version_is_named_with_what_to_do(
     )
 
 
-@pytest.mark.parametrize(
-    ("selector", "wanted"), [(None, "alias 'challenger'"), ("2", "version 2")]
-)
+@pytest.mark.parametrize(("selector", "wanted"), [(None, "alias 'challenger'"), ("2", "version 2")])
 def test_a_known_model_without_what_is_wanted_is_missing_too(
     folder: Path, logged: tuple[Registry, ModelVersion], selector: str | None, wanted: str
 ) -> None:
@@ -278,10 +276,9 @@ def test_a_version_of_somebody_elses_is_refused(registry: Registry) -> None:
 
 
 def test_a_failed_registration_leaves_no_version(registry: Registry) -> None:
-    with pytest.raises(OSError, match="is a directory|Is a directory|No such file") as raised:
+    with pytest.raises(RegistryError, match="no/such"):
         register(registry, MODEL, {"no/such/folder.txt": "x"})
 
-    assert raised.value is not None
     with pytest.raises(NoModel):
         registry.resolve("latest")
 

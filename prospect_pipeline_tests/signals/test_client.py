@@ -1,0 +1,555 @@
+"""Reading attributes online: against real servers on loopback, as decoded by the SDK."""
+
+import asyncio
+import json
+import socketserver
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import SecretStr
+from snowplow_signals.attributes_client import _format_get_attributes_response
+from snowplow_signals.models import GetAttributesResponse
+
+from prospect_pipeline.attributes import prospect
+from prospect_pipeline.errors import SignalsError, SignalsUnavailable
+from prospect_pipeline.sandbox.store import EventStore
+from prospect_pipeline.settings import DataSettings, DefinitionSettings
+from prospect_pipeline.signals import client
+from prospect_pipeline.signals.client import CLOCK_HEADER, OnlineAttributes, OnlineValues
+from prospect_pipeline.signals.connection import Connection, Credentials
+from prospect_pipeline_tests.events import NOW, event, write
+from prospect_pipeline_tests.sandbox.conftest import TOKEN, serving, signals_over
+
+SECRET = "s3cret-of-ours"
+KEY = "domain_userid"
+SERVICE = "the_service"
+BUDGET_MS = 250
+IN_TIME = 0.25 + 1.0  # the budget, and what a busy machine may add
+COLUMNS = {KEY: ["ann"], "views": [3], "pages": [["a", "b"]], "medium": [None], "nothing": []}
+Reading = Callable[[OnlineAttributes], Awaitable[Any]]
+
+
+class Signals:
+    """A Signals whose answers a test chooses; it remembers what it was asked."""
+
+    def __init__(self, *answers: Response) -> None:
+        self.answers = list(answers)
+        self.asked: list[dict[str, Any]] = []
+        self.tokens: list[str | None] = []
+        self.connections: set[int] = set()
+        self.app = FastAPI()
+        self.app.post("/api/v1/get-online-attributes")(self._answer)
+
+    async def _answer(self, request: Request) -> Response:
+        assert request.client is not None
+        self.connections.add(request.client.port)
+        self.tokens.append(request.headers.get("authorization"))
+        self.asked.append(await request.json())
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+
+def at(url: str, token: str = SECRET) -> Connection:
+    return Connection("sandbox", url, SecretStr(token))
+
+
+def use(reading: Reading, connect: Callable[[], Connection], budget_ms: int = BUDGET_MS) -> Any:
+    """What a client gives that is closed afterwards."""
+
+    async def go() -> Any:
+        online = OnlineAttributes(connect, SERVICE, KEY, budget_ms)
+        try:
+            return await reading(online)
+        finally:
+            await online.close()
+
+    return asyncio.run(go())
+
+
+async def ann(online: OnlineAttributes) -> OnlineValues:
+    return await online.read("ann")
+
+
+def read(url: str, budget_ms: int = BUDGET_MS) -> OnlineValues:
+    found: OnlineValues = use(ann, lambda: at(url), budget_ms)
+    return found
+
+
+def failure(kind: type[SignalsError], connect: Callable[[], Connection]) -> str:
+    """The message of a failed read, that comes in time and without a secret."""
+    began = time.monotonic()
+    with pytest.raises(SignalsError) as raised:
+        use(ann, connect)
+    assert time.monotonic() - began < IN_TIME
+    assert type(raised.value) is kind
+    assert SECRET not in f"{raised.value!r} {raised.value.__cause__}"
+    return str(raised.value)
+
+
+@contextmanager
+def raw_server(said: bytes, *, hold: bool) -> Iterator[str]:
+    """Says the same bytes to everybody, then hangs up, or holds on until the block ends."""
+    over = threading.Event()
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65536)
+            self.request.sendall(said)
+            if hold:
+                over.wait(timeout=30)
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            over.set()
+            server.shutdown()
+            thread.join(timeout=10)
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+def test_values_are_those_that_the_sdk_gives(tmp_path: Path) -> None:
+    data = DataSettings.load(data_dir=tmp_path)
+    settings = DefinitionSettings.load()
+    events = [event("a", NOW - timedelta(days=1)), event("b", NOW, session="s2", mkt_medium="cpc")]
+    EventStore(data).load(write(events, tmp_path / "events.parquet"))
+    given = {}
+
+    async def both(online: OnlineAttributes) -> list[OnlineValues]:
+        online.service = settings.service_name
+        return [await online.read(visitor) for visitor in ("ann", "nobody")]
+
+    with signals_over(data) as sdk:
+        sdk.publish([prospect.attribute_group(settings), prospect.service(settings)])
+        found = use(both, lambda: at(sdk.api_client.api_url, TOKEN), 5000)
+        for visitor in ("ann", "nobody"):
+            given[visitor] = sdk.get_service_attributes(settings.service_name, KEY, visitor)
+
+    assert [values.attributes for values in found] == [given["ann"], given["nobody"]]
+    assert [values.moment for values in found] == [NOW, NOW]
+    assert given["ann"]["num_sessions_l7d"] == ["s1", "s2"]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        COLUMNS,
+        {},
+        {KEY: ["ann"], "views": [1, 2]},
+        {"zero": [0], "empty": [""], "list": [[]], "no": [False], "real": [1.5]},
+    ],
+)
+def test_a_reply_is_decoded_as_the_sdk_decodes_it(columns: dict[str, list[Any]]) -> None:
+    with serving(Signals(JSONResponse(columns)).app) as url:
+        found = read(url)
+
+    assert found.attributes == _format_get_attributes_response(GetAttributesResponse(data=columns))
+
+
+def test_a_column_that_is_no_list_is_left_out_as_by_the_sdk() -> None:
+    with serving(Signals(JSONResponse({"views": [3], "metadata": {"a": 1}, "x": None})).app) as url:
+        assert read(url).attributes == {"views": 3}
+
+
+def test_what_is_asked_is_what_the_sdk_asks() -> None:
+    signals = Signals(JSONResponse(COLUMNS))
+
+    with serving(signals.app) as url:
+        read(url)
+
+    assert signals.asked == [{"service": SERVICE, "attribute_keys": {KEY: ["ann"]}}]
+    assert signals.tokens == [f"Bearer {SECRET}"]
+
+
+def test_several_reads_share_one_connection() -> None:
+    signals = Signals(JSONResponse(COLUMNS))
+
+    async def five(online: OnlineAttributes) -> None:
+        for _ in range(5):
+            await online.read("ann")
+
+    with serving(signals.app) as url:
+        use(five, lambda: at(url))
+
+    assert len(signals.asked) == 5
+    assert len(signals.connections) == 1
+
+
+def test_the_address_is_looked_up_once_while_all_is_well() -> None:
+    looked_up = []
+
+    def connect() -> Connection:
+        looked_up.append(url)
+        return at(url)
+
+    async def thrice(online: OnlineAttributes) -> None:
+        for _ in range(3):
+            await online.read("ann")
+
+    with serving(Signals(JSONResponse(COLUMNS)).app) as url:
+        use(thrice, connect)
+
+    assert looked_up == [url]
+
+
+@pytest.mark.parametrize(
+    ("header", "moment"),
+    [
+        (None, None),
+        ("2026-05-01T12:00:00+00:00", datetime(2026, 5, 1, 12, tzinfo=UTC)),
+        ("2026-05-01T12:00:00Z", datetime(2026, 5, 1, 12, tzinfo=UTC)),
+    ],
+)
+def test_the_moment_of_the_values_is_read_where_signals_says_it(
+    header: str | None, moment: datetime | None
+) -> None:
+    reply = JSONResponse(COLUMNS, headers={CLOCK_HEADER: header} if header else {})
+
+    with serving(Signals(reply).app) as url:
+        assert read(url).moment == moment
+
+
+@pytest.mark.parametrize("header", ["yesterday", ""])
+def test_a_clock_that_cannot_be_read_is_an_unusable_answer(header: str) -> None:
+    with serving(Signals(JSONResponse(COLUMNS, headers={CLOCK_HEADER: header})).app) as url:
+        failure(SignalsUnavailable, lambda: at(url))
+
+
+def test_a_refused_token_is_tried_once_more_with_the_one_of_now() -> None:
+    signals = Signals(JSONResponse({"detail": "no"}, 401), JSONResponse(COLUMNS))
+    tokens = iter(["old", "new"])
+
+    with serving(signals.app) as url:
+        found = use(ann, lambda: at(url, next(tokens)))
+
+    assert found.attributes["views"] == 3
+    assert signals.tokens == ["Bearer old", "Bearer new"]
+
+
+def test_a_token_refused_twice_is_an_error() -> None:
+    signals = Signals(JSONResponse({"detail": SECRET}, 401))
+
+    with serving(signals.app) as url:
+        message = failure(SignalsError, lambda: at(url))
+
+    assert "401" in message
+    assert "credentials" in message
+    assert len(signals.asked) == 2
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 422, 429])
+def test_a_refusal_names_the_service_and_is_not_repeated(status: int) -> None:
+    signals = Signals(JSONResponse({"detail": SECRET}, status))
+
+    with serving(signals.app) as url:
+        message = failure(SignalsError, lambda: at(url))
+
+    assert message == (
+        f"Signals refused service '{SERVICE}' ({status}). Is it published, and are the "
+        "credentials right?"
+    )
+    assert len(signals.asked) == 1
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_a_server_error_means_unavailable(status: int) -> None:
+    with serving(Signals(Response(SECRET, status)).app) as url:
+        assert failure(SignalsUnavailable, lambda: at(url)) == f"Signals answered {status}."
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["<html><body>Welcome</body></html>", "", '{"views": [1', b"\xff\xfe{", "[1, 2]", "null", "3"],
+)
+def test_an_answer_that_is_no_set_of_columns_means_unavailable(content: str | bytes) -> None:
+    with serving(Signals(Response(content, media_type="text/html")).app) as url:
+        failure(SignalsUnavailable, lambda: at(url))
+
+
+@pytest.mark.parametrize(
+    ("said", "hold"),
+    [
+        (b"", True),
+        (b"", False),
+        (HEAD, True),
+        (HEAD + b"Content-Length: 100\r\n\r\n" + b'{"views": [1', True),
+        (HEAD + b"Content-Length: 100\r\n\r\n" + b'{"views": [1', False),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", True),
+    ],
+    ids=["silent", "hangs up", "half a head", "stalls", "hangs up midway", "not HTTP"],
+)
+def test_a_broken_answer_means_unavailable_within_the_budget(said: bytes, hold: bool) -> None:
+    with raw_server(said, hold=hold) as url:
+        message = failure(SignalsUnavailable, lambda: at(url))
+
+    assert message.startswith("Signals gave no answer within 0.25 s (")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "127.0.0.1:9", "http://", "ftp://x"])
+def test_an_address_where_nothing_is_means_unavailable(url: str) -> None:
+    failure(SignalsUnavailable, lambda: at(url))
+
+
+def test_after_a_failure_the_address_is_looked_up_anew() -> None:
+    addresses = iter(["http://127.0.0.1:9"])
+
+    async def twice(online: OnlineAttributes) -> OnlineValues:
+        with pytest.raises(SignalsUnavailable):
+            await online.read("ann")
+        return await online.read("ann")
+
+    with serving(Signals(JSONResponse(COLUMNS)).app) as url:
+        found = use(twice, lambda: at(next(addresses, url)))
+
+    assert found.attributes["views"] == 3
+
+
+def test_a_signals_that_was_restarted_elsewhere_is_found_again() -> None:
+    signals = Signals(JSONResponse(COLUMNS))
+    address = []
+
+    async def across(online: OnlineAttributes) -> list[int]:
+        views = []
+        with serving(signals.app) as first:
+            address[:] = [first]
+            views.append((await online.read("ann")).attributes["views"])
+        with pytest.raises(SignalsUnavailable):
+            await online.read("ann")
+        with serving(signals.app) as second:
+            address[:] = [second]
+            views.append((await online.read("ann")).attributes["views"])
+        return views
+
+    assert use(across, lambda: at(address[0]), 2000) == [3, 3]
+
+
+def test_an_address_that_is_not_known_yet_is_asked_for_again() -> None:
+    asked = []
+
+    def connect() -> Connection:
+        asked.append(len(asked))
+        if len(asked) == 1:
+            raise SignalsUnavailable("No local Signals runs.")
+        return at(url)
+
+    async def twice(online: OnlineAttributes) -> OnlineValues:
+        with pytest.raises(SignalsUnavailable, match="No local Signals"):
+            await online.read("ann")
+        return await online.read("ann")
+
+    with serving(Signals(JSONResponse(COLUMNS)).app) as url:
+        assert use(twice, connect).attributes["views"] == 3
+
+
+def test_a_slow_read_does_not_hold_up_the_others() -> None:
+    async def mixed(online: OnlineAttributes) -> list[Any]:
+        slow = asyncio.create_task(online.read("slow"))
+        await asyncio.sleep(0)
+        quick = await asyncio.gather(*(online.read("ann") for _ in range(3)))
+        late = await asyncio.gather(slow, return_exceptions=True)
+        return [*(values.attributes["views"] for values in quick), type(late[0])]
+
+    with raw_server(b"", hold=True) as silent, serving(Signals(JSONResponse(COLUMNS)).app) as url:
+        addresses = iter([silent])
+        online = use(mixed, lambda: at(next(addresses, url)))
+
+    assert online[-1] is SignalsUnavailable
+
+
+class Console:
+    """Gives tokens that hold for so long."""
+
+    def __init__(self, signals: Signals, holds: timedelta, reply: Response | None = None) -> None:
+        self.holds, self.reply = holds, reply
+        self.asked: list[tuple[str | None, str | None]] = []
+        signals.app.get("/organizations/our-org/credentials/v3/token")(self._token)
+
+    async def _token(self, request: Request) -> Response:
+        given = request.headers
+        self.asked.append((given.get("x-api-key-id"), given.get("x-api-key")))
+        expires = datetime.now(UTC) + self.holds
+        claims = {"exp": expires, "n": len(self.asked)}
+        made = jwt.encode(claims, "k" * 32, algorithm="HS256")
+        return self.reply or JSONResponse({"accessToken": made})
+
+
+@contextmanager
+def real_signals(
+    monkeypatch: pytest.MonkeyPatch, signals: Signals
+) -> Iterator[Callable[[], Connection]]:
+    """A Signals with credentials, whose console is here as well."""
+    with serving(signals.app) as url:
+        monkeypatch.setattr(client, "CONSOLE", url)
+        credentials = Credentials(SecretStr(SECRET), SecretStr("our-id"), "our-org")
+        yield lambda: Connection("signals", url, credentials=credentials)
+
+
+async def thrice(online: OnlineAttributes) -> None:
+    for _ in range(3):
+        await online.read("ann")
+
+
+def test_a_token_is_fetched_with_the_credentials_and_used_until_it_nears_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    signals = Signals(JSONResponse(COLUMNS))
+    console = Console(signals, timedelta(hours=1))
+
+    with real_signals(monkeypatch, signals) as connect:
+        use(thrice, connect)
+
+    assert console.asked == [("our-id", SECRET)]
+    assert len(set(signals.tokens)) == 1
+    [header] = set(signals.tokens)
+    assert header is not None
+    assert jwt.decode(header.removeprefix("Bearer "), options={"verify_signature": False})["n"] == 1
+
+
+def test_a_token_near_its_end_is_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
+    signals = Signals(JSONResponse(COLUMNS))
+    console = Console(signals, timedelta(minutes=4))
+
+    with real_signals(monkeypatch, signals) as connect:
+        use(thrice, connect)
+
+    assert len(console.asked) == 3
+
+
+def test_reads_at_once_fetch_one_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    signals = Signals(JSONResponse(COLUMNS))
+    console = Console(signals, timedelta(hours=1))
+
+    async def at_once(online: OnlineAttributes) -> None:
+        await asyncio.gather(*(online.read("ann") for _ in range(5)))
+
+    with real_signals(monkeypatch, signals) as connect:
+        use(at_once, connect, 2000)
+
+    assert len(console.asked) == 1
+    assert len(signals.asked) == 5
+
+
+def test_a_withdrawn_token_is_fetched_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    signals = Signals(JSONResponse({}, 401), JSONResponse(COLUMNS))
+    console = Console(signals, timedelta(hours=1))
+
+    with real_signals(monkeypatch, signals) as connect:
+        found = use(ann, connect)
+
+    assert found.attributes["views"] == 3
+    assert len(console.asked) == 2
+
+
+def test_a_token_that_says_no_end_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    endless = jwt.encode({"sub": "us"}, "k" * 32, algorithm="HS256")
+    signals = Signals(JSONResponse(COLUMNS))
+    console = Console(signals, timedelta(0), JSONResponse({"accessToken": endless}))
+
+    with real_signals(monkeypatch, signals) as connect:
+        use(thrice, connect)
+
+    assert len(console.asked) == 1
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_console_that_gives_no_token_is_named(
+    monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    signals = Signals(JSONResponse(COLUMNS))
+    Console(signals, timedelta(hours=1), JSONResponse({"message": SECRET}, status))
+
+    with real_signals(monkeypatch, signals) as connect:
+        message = failure(SignalsError, connect)
+
+    assert f"console gave no token ({status})" in message
+    assert "SP_API_KEY" in message
+    assert signals.asked == []
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_console_that_fails_means_unavailable(
+    monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    signals = Signals(JSONResponse(COLUMNS))
+    Console(signals, timedelta(hours=1), JSONResponse({}, status))
+
+    with real_signals(monkeypatch, signals) as connect:
+        failure(SignalsUnavailable, connect)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [Response("<html>", media_type="text/html"), Response("{", media_type="application/json")],
+)
+def test_a_console_that_answers_no_json_means_unavailable(
+    monkeypatch: pytest.MonkeyPatch, reply: Response
+) -> None:
+    signals = Signals(JSONResponse(COLUMNS))
+    Console(signals, timedelta(hours=1), reply)
+
+    with real_signals(monkeypatch, signals) as connect:
+        failure(SignalsUnavailable, connect)
+
+
+@pytest.mark.parametrize("body", [{}, {"accessToken": None}, [], {"token": SECRET}])
+def test_a_console_that_answers_without_a_token_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, body: Any
+) -> None:
+    signals = Signals(JSONResponse(COLUMNS))
+    Console(signals, timedelta(hours=1), JSONResponse(body))
+
+    with real_signals(monkeypatch, signals) as connect, pytest.raises(SignalsError):
+        use(ann, connect)
+
+    assert signals.asked == []
+
+
+def test_a_silent_console_costs_no_more_than_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    with raw_server(b"", hold=True) as silent:
+        monkeypatch.setattr(client, "CONSOLE", silent)
+        credentials = Credentials(SecretStr(SECRET), SecretStr("our-id"), "our-org")
+
+        failure(
+            SignalsUnavailable, lambda: Connection("signals", silent, credentials=credentials)
+        )
+
+
+def test_an_identifier_may_be_any_text() -> None:
+    signals = Signals(JSONResponse(COLUMNS))
+    odd = 'ä"\\ \u2028 {x} %00 ../'
+
+    async def odd_one(online: OnlineAttributes) -> OnlineValues:
+        return await online.read(odd)
+
+    with serving(signals.app) as url:
+        use(odd_one, lambda: at(url))
+
+    assert signals.asked[0]["attribute_keys"] == {KEY: [odd]}
+    assert json.loads(json.dumps(signals.asked[0])) == signals.asked[0]
+
+
+def test_a_closed_client_opens_again_when_it_is_used() -> None:
+    async def around(online: OnlineAttributes) -> OnlineValues:
+        await online.close()
+        await online.read("ann")
+        await online.close()
+        await online.close()
+        return await online.read("ann")
+
+    with serving(Signals(JSONResponse(COLUMNS)).app) as url:
+        assert use(around, lambda: at(url)).attributes["views"] == 3

@@ -1,0 +1,85 @@
+"""What the README and the project's own files claim."""
+
+import re
+import tomllib
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from prospect_pipeline import settings as module
+from prospect_pipeline.cli import cli
+from prospect_pipeline.settings import TrainingSettings, _Settings
+from prospect_pipeline.warehouse.base import DatasetRequest
+from prospect_pipeline.warehouse.duckdb import DuckDBWarehouse
+from prospect_pipeline_tests.attributes.test_sql import GROUP
+from prospect_pipeline_tests.events import event, write
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_readme_stays_short() -> None:
+    assert README.count("\n") < 260
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_the_pages_name_are_there(page: Path) -> None:
+    text = page.read_text()
+    links = re.findall(r"\]\((?!http)([^)#]+)", text)
+    named = re.findall(r"`(prospect_pipeline[\w/.]*)`", text)
+
+    missing = [link for link in links if not (page.parent / link).exists()]
+    missing += [name for name in named if not (ROOT / name).exists()]
+
+    assert missing == []
+
+
+def test_commands_that_the_readme_names_exist() -> None:
+    named = set(re.findall(r"`?(?:\.venv/bin/)?prospect ([a-z]+)", README))
+    targets = set(re.findall(r"`make ([a-z]+)|^\$ make ([a-z]+)", README, flags=re.MULTILINE))
+    made = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+
+    assert named <= set(cli.commands)
+    assert {a or b for a, b in targets} <= made
+
+
+def test_the_settings_table_is_whole() -> None:
+    classes = [c for c in vars(module).values() if isinstance(c, type) and issubclass(c, _Settings)]
+    known = {str(f.validation_alias) for c in classes for f in c.model_fields.values()}
+    table = README[README.index("| variable | default") : README.index("## Where to change")]
+
+    assert set(re.findall(r"`([A-Z][A-Z_]{5,})`", table)) == known
+
+
+def test_the_readmes_training_rows_are_true(tmp_path: Path) -> None:
+    day = datetime(2026, 5, 1, tzinfo=UTC)
+    events = [
+        event("a", day.replace(hour=10), page_url="https://x.io/pricing"),
+        event("b", day.replace(hour=10, minute=40), "submit_form"),
+        event("c", day.replace(hour=12, minute=10), page_url="https://x.io/pricing"),
+        event("d", day.replace(hour=20)),
+    ]
+    path = write(events, tmp_path / "events.parquet")
+    made = DuckDBWarehouse(path).training_set(
+        DatasetRequest(GROUP, TrainingSettings.load(cohort="all"))
+    )
+
+    found = [
+        (row["anchor_ts"].strftime("%H:%M"), row["num_pricing_views_l7d"], row["label"])
+        for row in made.table.to_pylist()
+    ]
+
+    claimed = re.findall(r"^\| (\d\d:\d\d) \| [^|]+ \| (\d) \| (\d) \|", README, flags=re.MULTILINE)
+    assert found == [(moment, int(views), int(label)) for moment, views, label in claimed]
+
+
+def test_the_lock_holds_versions_and_no_addresses() -> None:
+    lock = (ROOT / "requirements.lock").read_text()
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    names = {re.split(r"[\[><=; ]", line)[0].lower() for line in lock.splitlines() if "==" in line}
+
+    assert "://" not in lock
+    assert "nvidia-nccl" not in lock
+    assert {re.split(r"[\[><=;# ]", each)[0].lower() for each in wanted} <= names
