@@ -63,13 +63,9 @@ def main() -> None:
     def loss(scores: npt.NDArray[np.float64]) -> float:
         return float(-np.mean(truth * np.log(scores) + (1 - truth) * np.log(1 - scores)))
 
-    base = loss(np.full(len(truth), known["p_true"].mean()))
-    print(
-        f"expected log loss: base rate {base:.4f}, columns {loss(best):.4f}, truth {loss(truth):.4f}"
-    )
-    print(
-        f"share of the gain that the columns can see: {(base - loss(best)) / (base - loss(truth)):.0%}"
-    )
+    base, seen, least = loss(np.full(len(truth), known["p_true"].mean())), loss(best), loss(truth)
+    print(f"expected log loss: base rate {base:.4f}, columns {seen:.4f}, truth {least:.4f}")
+    print(f"the columns can see {(base - seen) / (base - least):.0%} of the gain")
 
 
 if __name__ == "__main__":
