@@ -26,6 +26,7 @@ import xgboost
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
+from sqlalchemy.exc import SQLAlchemyError
 
 from prospect_pipeline.errors import NoModel, RegistryError
 from prospect_pipeline.features import Encoder
@@ -33,6 +34,8 @@ from prospect_pipeline.scoring import ScoringModel
 from prospect_pipeline.settings import DataSettings, RegistrySettings
 
 HTTP_SECONDS = 5
+OWN_VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
+"""What MLflow writes into the environment, where it would be taken for a user's setting."""
 
 
 @dataclass(frozen=True)
@@ -218,13 +221,24 @@ class Registry:
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         for noisy in ("mlflow", "alembic"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
+        before = {name: os.environ.get(name) for name in OWN_VARIABLES}
         try:
             mlflow.set_tracking_uri(self.uri)
             mlflow.set_registry_uri(self.uri)
             yield MlflowClient(self.uri, self.uri)
-        except (MlflowException, OSError) as error:
+        except (MlflowException, SQLAlchemyError, OSError) as error:
             reason = str(error).strip().splitlines()[0].replace(self.uri, self.address)
             raise RegistryError(
                 f"MLflow at {self.address} cannot be used: {reason} Check MLFLOW_TRACKING_URI "
                 "and the server."
             ) from None
+        finally:
+            _restore(before)
+
+
+def _restore(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

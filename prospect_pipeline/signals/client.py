@@ -18,6 +18,7 @@ import aiohttp
 import jwt
 
 from prospect_pipeline.errors import SignalsError, SignalsUnavailable
+from prospect_pipeline.settings import parse_moment
 from prospect_pipeline.signals.connection import Connection, Credentials
 
 CLOCK_HEADER = "X-Signals-Clock"
@@ -127,12 +128,18 @@ class OnlineAttributes:
             },
             timeout=aiohttp.ClientTimeout(total=TOKEN_SECONDS),
         ) as reply:
+            if reply.status >= 500:
+                raise SignalsUnavailable(f"Snowplow's console answered {reply.status}.")
             if reply.status != 200:
                 raise SignalsError(
                     f"Snowplow's console gave no token ({reply.status}). Check SP_API_KEY, "
                     "SP_API_KEY_ID and SP_ORG_ID."
                 )
-            return str((await reply.json())["accessToken"])
+            body = json.loads(await reply.read())
+            token = body.get("accessToken") if isinstance(body, dict) else None
+            if not isinstance(token, str):
+                raise SignalsError("Snowplow's console answered without an accessToken.")
+            return token
 
 
 def _first(columns: Any) -> dict[str, Any]:
@@ -147,7 +154,10 @@ def _first(columns: Any) -> dict[str, Any]:
 
 
 def _moment(header: str | None) -> datetime | None:
-    return None if header is None else datetime.fromisoformat(header)
+    try:
+        return None if header is None else parse_moment(header)
+    except ValueError:
+        raise SignalsUnavailable(f"Signals answered with a {CLOCK_HEADER} that is none.") from None
 
 
 def _expiry(token: str) -> float:

@@ -61,8 +61,8 @@ def _local(data: DataSettings) -> Connection:
     path = data.root / ADDRESS_FILE
     try:
         address = json.loads(path.read_text())
-        return Connection("local", address["url"], SecretStr(address["token"]))
-    except (OSError, ValueError, KeyError):
+        return Connection("local", str(address["url"]), SecretStr(address["token"]))
+    except (OSError, ValueError, KeyError, TypeError):
         raise SignalsUnavailable(
             f"No local Signals runs for {data.root}. Start one with `prospect sandbox` (or the "
             "whole system with `prospect run`), or set SP_API_URL or SP_SANDBOX_URL."

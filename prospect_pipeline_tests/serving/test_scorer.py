@@ -1,0 +1,220 @@
+"""The model in use, over a real registry."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prospect_pipeline.errors import NoModel
+from prospect_pipeline.features import COLUMNS
+from prospect_pipeline.registry.store import ModelVersion, Registry
+from prospect_pipeline.serving.scorer import Scorer
+from prospect_pipeline_tests.registry.models import (
+    register,
+    register_champion,
+    registry_in,
+    rows,
+    tiny_model,
+)
+
+FIRST, SECOND = tiny_model(), tiny_model(seed=1)
+[VISITOR] = rows(1, seed=3)[list(COLUMNS)].to_dict("records")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture
+def registry(
+    folder: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> Registry:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return registry_in(folder, model_name=request.node.name)
+
+
+def score(scorer: Scorer) -> float:
+    return scorer.current().model.score_one(VISITOR)
+
+
+def damage(registry: Registry, version: ModelVersion) -> Callable[[], None]:
+    """Cut a version's model short; what is returned mends it."""
+    [path] = [
+        path
+        for path in (registry.folder / "artifacts").rglob("model.ubj")
+        if f"run_id: {version.run_id}" in (path.parent / "MLmodel").read_text()
+    ]
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    return lambda: void(path.write_bytes(whole))
+
+
+def void(_result: Any) -> None:
+    return None
+
+
+def test_before_anything_is_loaded_there_is_no_model(registry: Registry) -> None:
+    scorer = Scorer(registry, None)
+
+    assert not scorer.ready
+    with pytest.raises(NoModel, match="No model is loaded yet"):
+        scorer.current()
+
+
+def test_without_a_champion_the_reason_is_told(registry: Registry) -> None:
+    register(registry, FIRST)
+    scorer = Scorer(registry, None)
+
+    assert not scorer.refresh()
+    with pytest.raises(NoModel, match="has no alias 'champion'"):
+        scorer.current()
+
+
+def test_the_champion_is_loaded_and_scores_as_offline(registry: Registry) -> None:
+    version = register_champion(registry, FIRST)
+    scorer = Scorer(registry, None)
+
+    assert scorer.refresh()
+    assert scorer.ready
+    assert scorer.current().identity == version
+    assert score(scorer) == pytest.approx(FIRST.score_one(VISITOR), abs=1e-9)
+
+
+def test_a_version_in_use_is_not_loaded_again(registry: Registry) -> None:
+    register_champion(registry, FIRST)
+    scorer = Scorer(registry, None)
+    scorer.refresh()
+    before = scorer.current()
+
+    assert not scorer.refresh()
+    assert scorer.current() is before
+
+
+def test_a_moved_alias_swaps_the_model(registry: Registry) -> None:
+    first = register_champion(registry, FIRST)
+    scorer = Scorer(registry, None)
+    scorer.refresh()
+    second = register(registry, SECOND)
+
+    assert not scorer.refresh()
+    registry.set_alias(second)
+    assert scorer.refresh()
+    assert score(scorer) == pytest.approx(SECOND.score_one(VISITOR), abs=1e-9)
+    registry.set_alias(first)
+    assert scorer.refresh()
+    assert score(scorer) == pytest.approx(FIRST.score_one(VISITOR), abs=1e-9)
+
+
+def test_a_pinned_version_stays_whatever_the_alias_does(registry: Registry) -> None:
+    first = register(registry, FIRST)
+    register_champion(registry, SECOND)
+    scorer = Scorer(registry, "1")
+
+    assert scorer.refresh()
+    assert not scorer.refresh()
+    assert scorer.current().identity == first
+
+
+def test_the_latest_follows_every_registration(registry: Registry) -> None:
+    register_champion(registry, FIRST)
+    scorer = Scorer(registry, "latest")
+    scorer.refresh()
+
+    second = register(registry, SECOND)
+
+    assert scorer.refresh()
+    assert scorer.current().identity == second
+
+
+def test_a_model_in_use_stays_when_its_alias_is_gone(registry: Registry) -> None:
+    version = register_champion(registry, FIRST)
+    scorer = Scorer(registry, None)
+    scorer.refresh()
+    with registry._connected() as client:
+        client.delete_registered_model_alias(version.name, "champion")
+
+    assert not scorer.refresh()
+    assert scorer.current().identity == version
+    assert scorer.problem is not None
+    assert "champion" in scorer.problem
+
+
+def test_a_problem_is_logged_once_and_forgotten_when_it_is_over(
+    registry: Registry, caplog: pytest.LogCaptureFixture
+) -> None:
+    scorer = Scorer(registry, None)
+    for _ in range(3):
+        scorer.refresh()
+    warned = [record.levelname for record in caplog.records if record.name == "prospect.scorer"]
+    register_champion(registry, FIRST)
+
+    assert scorer.refresh()
+    assert warned == ["WARNING"]
+    assert scorer.problem is None
+
+
+def test_a_damaged_newer_version_leaves_the_one_in_use(registry: Registry) -> None:
+    first = register_champion(registry, FIRST)
+    scorer = Scorer(registry, None)
+    scorer.refresh()
+    second = register_champion(registry, SECOND)
+    mend = damage(registry, second)
+
+    assert not scorer.refresh()
+    assert scorer.current().identity == first
+    mend()
+    assert scorer.refresh()
+    assert scorer.current().identity == second
+
+
+def test_a_damaged_first_version_is_no_model_yet(registry: Registry) -> None:
+    damage(registry, register_champion(registry, FIRST))
+    scorer = Scorer(registry, None)
+
+    assert not scorer.refresh()
+    with pytest.raises(NoModel):
+        scorer.current()
+
+
+def watched(scorer: Scorer, until: Callable[[], bool], then: Callable[[], None]) -> bool:
+    """Whether a watching scorer picks up what ``then`` does once ``until`` holds."""
+
+    async def go() -> bool:
+        watching = asyncio.create_task(scorer.watch(0.001))
+        try:
+            async with asyncio.timeout(10):
+                while not (until() or watching.done()):
+                    await asyncio.sleep(0)
+                await asyncio.to_thread(then)
+                while not (scorer.ready or watching.done()):
+                    await asyncio.sleep(0)
+            return scorer.ready
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+
+    return asyncio.run(go())
+
+
+def test_watching_finds_a_model_that_comes_later(registry: Registry) -> None:
+    scorer = Scorer(registry, None)
+
+    assert watched(
+        scorer,
+        lambda: scorer.problem is not None,
+        lambda: void(register_champion(registry, FIRST)),
+    )
+
+
+def test_watching_goes_on_after_a_damaged_version(registry: Registry) -> None:
+    mend = damage(registry, register_champion(registry, FIRST))
+    scorer = Scorer(registry, None)
+
+    assert watched(scorer, lambda: scorer.problem is not None, mend)
