@@ -1,7 +1,7 @@
 """The model registry: MLflow, wrapped once. SQLite and a folder by default; no pickle anywhere.
 
 A version is found by number: an alias is resolved first, so that a swap in between cannot mix two
-versions. The booster is stored in XGBoost's own format, and the encoder travels inside the model's
+versions. The booster is stored in XGBoost's own JSON, and the encoder travels inside the model's
 ``MLmodel`` file as JSON, so that a version is whole in itself.
 """
 
@@ -110,7 +110,7 @@ class Registry:
             logged = mlflow.xgboost.log_model(
                 model.booster,
                 name="model",
-                model_format="ubj",
+                model_format="json",  # a damaged UBJSON file makes XGBoost ask for all memory
                 signature=infer_signature(encoded, model.score(example)),
                 input_example=encoded,
                 metadata={"encoder": json.dumps(model.encoder.to_dict())},
@@ -166,15 +166,22 @@ class Registry:
     def load(self, version: ModelVersion) -> LoadedModel:
         """Load a version by its number, through XGBoost's own format."""
         uri = f"models:/{version.name}/{version.version}"
-        with self._connected():
-            metadata = mlflow.models.get_model_info(uri).metadata or {}
-            if "encoder" not in metadata:
-                raise RegistryError(
-                    f"{version.name} version {version.version} carries no encoder, so it was not "
-                    "registered by this system. Choose another version, or train one."
-                )
-            encoder = Encoder.from_dict(json.loads(metadata["encoder"]))
-            booster = mlflow.xgboost.load_model(uri)
+        try:
+            with self._connected():
+                metadata = mlflow.models.get_model_info(uri).metadata or {}
+                encoder = Encoder.from_dict(json.loads(metadata["encoder"]))
+                booster = mlflow.xgboost.load_model(uri)
+        except KeyError:
+            raise RegistryError(
+                f"{version.name} version {version.version} carries no encoder, so it was not "
+                "registered by this system. Choose another version, or train one."
+            ) from None
+        except (ValueError, TypeError) as error:  # XGBoost's own error is a ValueError
+            reason = str(error).strip().splitlines()[0]
+            raise RegistryError(
+                f"{version.name} version {version.version} is damaged and cannot be loaded "
+                f"({reason}). Choose another version, or train one."
+            ) from None
         booster.set_param({"nthread": 1})
         return LoadedModel(version, ScoringModel(booster, encoder))
 

@@ -242,7 +242,7 @@ def test_an_artifact_that_does_not_exist_is_an_error_of_the_registry(
 def test_nothing_that_is_stored_is_a_pickle(logged: tuple[Registry, ModelVersion]) -> None:
     stored = files(logged[0])
 
-    assert {"model.ubj", "MLmodel", "training.sql"} <= {path.name for path in stored}
+    assert {"model.json", "MLmodel", "training.sql"} <= {path.name for path in stored}
     assert [p for p in stored if p.suffix in PICKLES or "python_model" in p.name] == []
     assert [p for p in stored if p.read_bytes()[:1] == b"\x80"] == []
 

@@ -48,7 +48,7 @@ def damage(registry: Registry, version: ModelVersion) -> Callable[[], None]:
     """Cut a version's model short; what is returned mends it."""
     [path] = [
         path
-        for path in (registry.folder / "artifacts").rglob("model.ubj")
+        for path in (registry.folder / "artifacts").rglob("model.json")
         if f"run_id: {version.run_id}" in (path.parent / "MLmodel").read_text()
     ]
     whole = path.read_bytes()
@@ -187,14 +187,14 @@ def watched(scorer: Scorer, until: Callable[[], bool], then: Callable[[], None])
     """Whether a watching scorer picks up what ``then`` does once ``until`` holds."""
 
     async def go() -> bool:
-        watching = asyncio.create_task(scorer.watch(0.001))
+        watching = asyncio.create_task(scorer.watch(0.01))
         try:
             async with asyncio.timeout(10):
                 while not (until() or watching.done()):
-                    await asyncio.sleep(0)
+                    await asyncio.sleep(0.005)
                 await asyncio.to_thread(then)
                 while not (scorer.ready or watching.done()):
-                    await asyncio.sleep(0)
+                    await asyncio.sleep(0.005)
             return scorer.ready
         finally:
             watching.cancel()
