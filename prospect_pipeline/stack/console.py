@@ -52,7 +52,8 @@ class Console:
         )
         for score in summary["scores"]:
             scores.add_row(score["domain_userid"], f"{score['score']:.4f}", score["model_version"])
-        where = Table("what", "where", title="Running", title_justify="left")
+        where = Table("what", title="Running", title_justify="left")
+        where.add_column("where", overflow="fold")
         for name, words in WORDS.items():
             if name in addresses:
                 where.add_row(words, addresses[name])
