@@ -20,7 +20,7 @@ from prospect_pipeline_tests.registry.models import (
 )
 
 FIRST, SECOND = tiny_model(), tiny_model(seed=1)
-[VISITOR] = rows(1, seed=3)[list(COLUMNS)].to_dict("records")
+VISITOR: Any = rows(1, seed=3)[list(COLUMNS)].to_dict("records")[0]
 
 
 @pytest.fixture(scope="module")
