@@ -161,7 +161,10 @@ class SignalsSettings(_Settings):
     org_id: str | None = Field(None, validation_alias="SP_ORG_ID")
     sandbox_url: str | None = Field(None, validation_alias="SP_SANDBOX_URL")
     sandbox_token: SecretStr | None = Field(None, validation_alias="SP_SANDBOX_TOKEN")
-    timeout_ms: PositiveInt = Field(300, validation_alias="SIGNALS_TIMEOUT_MS")
+    # Below the two seconds after which the service ends a request.
+    timeout_ms: Annotated[int, Field(gt=0, le=1500)] = Field(
+        300, validation_alias="SIGNALS_TIMEOUT_MS"
+    )
 
     @model_validator(mode="after")
     def _whole_groups_only(self) -> Self:

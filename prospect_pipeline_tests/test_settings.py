@@ -282,6 +282,7 @@ def test_a_date_is_its_midnight() -> None:
         (DefinitionSettings, "SIGNALS_OWNER", "nobody"),
         (DefinitionSettings, "SIGNALS_BACKFILL_SINCE", "long ago"),
         (SignalsSettings, "SIGNALS_TIMEOUT_MS", "0"),
+        (SignalsSettings, "SIGNALS_TIMEOUT_MS", "1501"),  # the service ends a request after 2 s
         (RegistrySettings, "MODEL_VERSION", "newest"),
         (TrainingSettings, "PROSPECT_NEGATIVE_RATE", "0"),
         (TrainingSettings, "PROSPECT_NEGATIVE_RATE", "1.1"),

@@ -70,9 +70,11 @@ class Registry:
     def address(self) -> str:
         """The tracking address without what may be secret in it."""
         parts = urlsplit(self.uri)
-        if parts.scheme not in ("http", "https"):
+        if not parts.hostname:
             return self.uri
-        return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}"
+        port = f":{parts.port}" if parts.port else ""
+        path = "" if parts.scheme in ("http", "https") else parts.path
+        return f"{parts.scheme}://{parts.hostname}{port}{path}"
 
     def check(self) -> None:
         """Raise RegistryError, soon, where a registry server does not answer."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import logging
 import os
 from datetime import datetime
 from pathlib import Path
@@ -31,6 +31,9 @@ from prospect_pipeline.signals.connection import connection
 
 KEY = "domain_userid"
 RETRY_AFTER = {"Retry-After": "1"}
+RENEW_SECONDS = 60
+
+logger = logging.getLogger("prospect.service")
 
 
 # BentoML keeps a request's context in memory until `traffic.timeout` has passed, so it is short.
@@ -56,21 +59,24 @@ class ProspectScoring:
             KEY,
             signals.timeout_ms,
         )
-        self.watching: asyncio.Task[None] | None = None
+        self.tasks: list[asyncio.Task[None]] = []
 
     @bentoml.on_startup
     async def start(self) -> None:
-        """Load the model, and watch for newer ones."""
+        """Load the model and fetch the token; then watch for newer ones, and renew it ahead."""
         await asyncio.to_thread(self.scorer.refresh)
-        self.watching = asyncio.create_task(self.scorer.watch(self.serving.poll_seconds))
+        await self._renew()
+        self.tasks = [
+            asyncio.create_task(self.scorer.watch(self.serving.poll_seconds)),
+            asyncio.create_task(self._keep_renewing()),
+        ]
 
     @bentoml.on_shutdown
     async def end(self) -> None:
         """Stop watching, and close the connections."""
-        if self.watching is not None:
-            self.watching.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self.watching
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
         await self.attributes.close()
 
     async def __is_ready__(self) -> bool:
@@ -91,6 +97,17 @@ class ProspectScoring:
         raw = {name: value for name, value in values.attributes.items() if name != KEY}
         answer = self._answer(loaded, domain_userid, raw, moment, explain=explain)
         return JSONResponse(answer)  # type: ignore[return-value]
+
+    async def _keep_renewing(self) -> None:
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            await self._renew()
+
+    async def _renew(self) -> None:
+        try:
+            await self.attributes.renew()
+        except SignalsError as problem:  # a request will say so too
+            logger.warning("%s", problem)
 
     def _answer(
         self,

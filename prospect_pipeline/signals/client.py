@@ -75,6 +75,19 @@ class OnlineAttributes:
                 f"Signals gave no answer within {self.timeout.total} s ({type(error).__name__})."
             ) from None
 
+    async def renew(self) -> None:
+        """Fetch the token where it is about to expire, so that no request waits for it.
+
+        Raises SignalsError or SignalsUnavailable.
+        """
+        try:
+            connection = self._connection = self._connection or self.connect()
+            await self._bearer(connection)
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise SignalsUnavailable(
+                f"Snowplow's console gave no token ({type(error).__name__})."
+            ) from None
+
     async def close(self) -> None:
         """Close the pooled connections."""
         if self._session is not None:

@@ -347,7 +347,6 @@ def test_a_server_that_refuses_is_named_without_its_secret(tmp_path: Path) -> No
             assert SECRET not in str(raised.value)
 
 
-@pytest.mark.xfail(reason="only an http address is shown without its secret")
 def test_the_address_of_a_database_is_shown_without_its_secret(tmp_path: Path) -> None:
     registry = registry_in(tmp_path, tracking_uri=f"postgresql://user:{SECRET}@127.0.0.1:9/mlflow")
 
