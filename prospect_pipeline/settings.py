@@ -94,15 +94,18 @@ class _Settings(BaseSettings):
         try:
             return cls(**{k: v for k, v in overrides.items() if v is not None})
         except ValidationError as error:
-            raise SettingsError(_explain(error)) from None
+            raise SettingsError(_explain(error, cls)) from None
         except UnparsableSetting as error:
             raise SettingsError(f"Settings cannot be read: {error}") from None
 
 
-def _explain(error: ValidationError) -> str:
+def _explain(error: ValidationError, settings: type[_Settings]) -> str:
+    """Say what is wrong, by variable; a field that was given as an argument has one too."""
     lines = []
     for problem in error.errors(include_url=False, include_input=False):
         name = ".".join(str(part) for part in problem["loc"])
+        if name in settings.model_fields:
+            name = str(settings.model_fields[name].validation_alias)
         message = problem["msg"].removeprefix("Value error, ")
         lines.append(f"{name}: {message}" if name else message)
     return "; ".join(lines)

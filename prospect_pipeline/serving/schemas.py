@@ -27,7 +27,7 @@ class Reason(BaseModel):
     """One column's signed contribution to the score, in log-odds."""
 
     feature: str
-    value: str | int | None = Field(description="Left out where PREDICT_DETAIL is 'score'.")
+    value: str | int | None = Field(None, description="Left out where PREDICT_DETAIL is 'score'.")
     contribution: float
 
 

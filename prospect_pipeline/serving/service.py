@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import bentoml
+from pydantic import ValidationError
 from starlette.responses import JSONResponse
 
 from prospect_pipeline import features
@@ -34,6 +35,14 @@ RETRY_AFTER = {"Retry-After": "1"}
 RENEW_SECONDS = 60
 
 logger = logging.getLogger("prospect.service")
+
+
+class Expected(logging.Filter):
+    """Drops what BentoML logs of a bad body: a traceback, with the caller's input in it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a record is to be kept."""
+        return not (record.exc_info and isinstance(record.exc_info[1], ValidationError))
 
 
 # BentoML keeps a request's context in memory until `traffic.timeout` has passed, so it is short.
@@ -64,6 +73,7 @@ class ProspectScoring:
     @bentoml.on_startup
     async def start(self) -> None:
         """Load the model and fetch the token; then watch for newer ones, and renew it ahead."""
+        logging.getLogger("bentoml._internal.server.http_app").addFilter(Expected())
         await asyncio.to_thread(self.scorer.refresh)
         await self._renew()
         self.tasks = [
@@ -89,8 +99,8 @@ class ProspectScoring:
         try:
             loaded = self.scorer.current()
             values = await self.attributes.read(domain_userid)
-        except NoModel as problem:
-            return error(503, "no_model", str(problem), RETRY_AFTER)  # type: ignore[return-value]
+        except NoModel:  # why is in the log; a caller is not told where the registry is
+            return error(503, "no_model", "No model is loaded yet.", RETRY_AFTER)  # type: ignore[return-value]
         except SignalsError as problem:
             return error(503, "signals_unavailable", str(problem), RETRY_AFTER)  # type: ignore[return-value]
         moment = values.moment or self.clock.now()

@@ -106,6 +106,8 @@ class OnlineAttributes:
             if reply.status == 401 and retry:
                 self._token, self._connection = None, None
                 return await self._read(identifier, retry=False)
+            if reply.status != 200:
+                self._connection = None  # something else may have taken a local one's place
             if reply.status >= 500:
                 raise SignalsUnavailable(f"Signals answered {reply.status}.")
             if reply.status != 200:
