@@ -68,5 +68,5 @@ WORDS = {
     "dagster": "Dagster: assets, runs, schedule",
     "mlflow": "MLflow: models and their runs",
     "predict": "Scoring service: POST /predict",
-    "signals": "Local Signals",
+    "signals": "Signals",
 }

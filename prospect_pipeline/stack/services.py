@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import sys
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ from pathlib import Path
 import yaml
 
 from prospect_pipeline.errors import StackError
-from prospect_pipeline.settings import DataSettings, RegistrySettings
+from prospect_pipeline.settings import DataSettings, RegistrySettings, SignalsSettings
+from prospect_pipeline.signals.connection import connection
 from prospect_pipeline.stack.dagster_runs import LOCATION
 from prospect_pipeline.stack.processes import Processes, answers, executable
 
@@ -158,17 +158,16 @@ def wait_for_scoring(processes: Processes, port: int) -> None:
 
 
 def addresses(ports: Ports, data: DataSettings) -> dict[str, str]:
-    """Return the address of each service, and the token of the local Signals."""
-    registry = RegistrySettings.load().tracking_uri
+    """Return the address of each service, and the token where the Signals is a local one."""
+    signals = connection(SignalsSettings.load(), data)
     found = {
+        "signals": signals.url,
         "predict": url(ports.predict),
         "dagster": url(ports.dagster),
-        "mlflow": registry or url(ports.mlflow),
+        "mlflow": RegistrySettings.load().tracking_uri or url(ports.mlflow),
     }
-    local = data.root / "sandbox.json"
-    if local.exists():
-        signals = json.loads(local.read_text())
-        found |= {"signals": signals["url"], "token": signals["token"]}
+    if signals.kind == "local" and signals.token is not None:
+        found["token"] = signals.token.get_secret_value()
     return found
 
 
