@@ -7,6 +7,7 @@ versions. The booster is stored in XGBoost's own JSON, and the encoder travels i
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
@@ -23,6 +24,7 @@ import mlflow.xgboost
 import pandas as pd
 import requests
 import xgboost
+from alembic.util.exc import CommandError
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
@@ -65,6 +67,7 @@ class Registry:
         self.settings = settings
         self.folder = data.root / "mlflow"
         self.uri = settings.tracking_uri or f"sqlite:///{self.folder / 'mlflow.db'}"
+        self._prepared = bool(settings.tracking_uri)
 
     @property
     def address(self) -> str:
@@ -72,9 +75,8 @@ class Registry:
         parts = urlsplit(self.uri)
         if not parts.hostname:
             return self.uri
-        port = f":{parts.port}" if parts.port else ""
-        path = "" if parts.scheme in ("http", "https") else parts.path
-        return f"{parts.scheme}://{parts.hostname}{port}{path}"
+        host = parts.netloc.rpartition("@")[2]
+        return f"{parts.scheme}://{host}{parts.path.rstrip('/')}"
 
     def check(self) -> None:
         """Raise RegistryError, soon, where a registry server does not answer."""
@@ -234,15 +236,28 @@ class Registry:
         try:
             mlflow.set_tracking_uri(self.uri)
             mlflow.set_registry_uri(self.uri)
+            self._prepare()
             yield MlflowClient(self.uri, self.uri)
-        except (MlflowException, SQLAlchemyError, OSError) as error:
-            reason = str(error).strip().splitlines()[0].replace(self.uri, self.address)
+        except (MlflowException, SQLAlchemyError, CommandError, ImportError, OSError) as error:
+            said = str(error).strip() or type(error).__name__
+            reason = said.splitlines()[0].replace(self.uri, self.address)
             raise RegistryError(
                 f"MLflow at {self.address} cannot be used: {reason} Check MLFLOW_TRACKING_URI "
                 "and the server."
             ) from None
         finally:
             _restore(before)
+
+    def _prepare(self) -> None:
+        """Make the embedded registry's tables, one process at a time: MLflow takes no care."""
+        if self._prepared:
+            return
+        with (self.folder / "mlflow.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            client = MlflowClient(self.uri, self.uri)
+            client.search_experiments(max_results=1)
+            client.search_registered_models(max_results=1)
+        self._prepared = True
 
 
 def _restore(variables: Mapping[str, str | None]) -> None:

@@ -42,13 +42,19 @@ class Scorer:
             loaded = self.registry.load(wanted)
             loaded.model.score_one(features.vector({}, datetime.now(UTC)))  # the first is slow
         except ProspectError as error:
-            if str(error) != self.problem:
-                logger.warning("The model in use stays: %s", error)
-            self.problem = str(error)
+            self._stay(str(error))
+            return False
+        except Exception as error:  # whatever it is, the model in use goes on, and so does watching
+            self._stay(f"loading failed unexpectedly ({type(error).__name__})", trace=True)
             return False
         self._loaded, self.problem = loaded, None
         logger.info("Model %s version %s is in use", wanted.name, wanted.version)
         return True
+
+    def _stay(self, problem: str, *, trace: bool = False) -> None:
+        if problem != self.problem:
+            logger.warning("The model in use stays: %s", problem, exc_info=trace)
+        self.problem = problem
 
     async def watch(self, seconds: float) -> None:
         """Refresh every so often, for ever, beside the requests."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import SecretStr
-from snowplow_signals import Signals, SignalsSandbox
 
 from prospect_pipeline.errors import SignalsUnavailable
 from prospect_pipeline.settings import DataSettings, SignalsSettings
+
+if TYPE_CHECKING:
+    from snowplow_signals import Signals, SignalsSandbox
 
 ADDRESS_FILE = "sandbox.json"
 """Written by the local Signals in its data directory while it runs: its url, token and pid."""
@@ -36,6 +38,8 @@ class Connection:
 
     def sdk(self) -> Signals | SignalsSandbox:
         """Return the official SDK's client."""
+        from snowplow_signals import Signals, SignalsSandbox  # slow, and serving needs none of it
+
         if self.credentials is not None:
             return Signals(
                 api_url=self.url,
