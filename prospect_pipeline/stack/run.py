@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -110,6 +111,8 @@ class Run:
             "PROSPECT_DATA_DIR": str(self.options.data.root),
             "PROSPECT_AS_OF": as_of.isoformat(),
             "MODEL_POLL_SECONDS": "1",
+            # Everything shares this machine, which may be busy; a website's patience is not asked.
+            "SIGNALS_TIMEOUT_MS": os.environ.get("SIGNALS_TIMEOUT_MS", "1500"),
         }
         if RegistrySettings.load().tracking_uri:
             del environment["MLFLOW_UI_URL"]

@@ -158,7 +158,7 @@ def start(folder: Path, signals: StandIn, registry: Registry, tmp_path: Path) ->
             "MODEL_NAME": registry.settings.model_name,
             "SP_SANDBOX_URL": signals.url,
             "SP_SANDBOX_TOKEN": SECRET,
-            "SIGNALS_TIMEOUT_MS": "1000",
+            "SIGNALS_TIMEOUT_MS": "1500",
         }
         return service(folder, tmp_path, **(given | variables))
 
@@ -179,7 +179,7 @@ def shared(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[T
             MODEL_NAME="shared",
             SP_SANDBOX_URL=url,
             SP_SANDBOX_TOKEN=SECRET,
-            SIGNALS_TIMEOUT_MS="1000",
+            SIGNALS_TIMEOUT_MS="1500",
         ) as client,
     ):
         yield client
