@@ -115,6 +115,9 @@ class DataSettings(_Settings):
     """Where the embedded defaults keep everything."""
 
     data_dir: Path = Field(Path("data"), validation_alias="PROSPECT_DATA_DIR")
+    memory_limit: Annotated[str, Field(pattern=r"^\d+(\.\d+)? ?[KMGT]i?B$")] = Field(
+        "4GB", validation_alias="PROSPECT_MEMORY_LIMIT"
+    )
 
     @property
     def root(self) -> Path:
@@ -253,6 +256,7 @@ class TrainingSettings(_Settings):
     as_of: Annotated[str | None, AfterValidator(lambda x: x and parse_moment(x).isoformat())] = (
         Field(None, validation_alias="PROSPECT_AS_OF")
     )
+    anchors: str | None = Field(None, validation_alias="PROSPECT_ANCHORS")
     cohort: Cohort = Field("60:30", validation_alias="PROSPECT_COHORT")
     app_ids: Names = Field(("website", "hs-landing"), validation_alias="PROSPECT_APP_IDS")
     excluded_events: Names = Field(
@@ -267,6 +271,9 @@ class TrainingSettings(_Settings):
     horizon_minutes: Annotated[int, Field(gt=0, le=60 * 24 * 90)] = Field(
         60, validation_alias="PROSPECT_HORIZON_MINUTES"
     )
+    goal: str | None = Field(None, validation_alias="PROSPECT_GOAL")
+    goal_count: PositiveInt = Field(1, validation_alias="PROSPECT_GOAL_COUNT")
+    stop_at_conversion: bool = Field(False, validation_alias="PROSPECT_STOP_AT_CONVERSION")
     anchors_per_visitor: PositiveInt | None = Field(
         None, validation_alias="PROSPECT_ANCHORS_PER_VISITOR"
     )

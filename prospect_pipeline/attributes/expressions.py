@@ -5,8 +5,9 @@ Expressions are DuckDB's; a whole query is turned into another dialect at once.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from snowplow_signals.models.model import (
     Attribute,
@@ -20,6 +21,8 @@ from prospect_pipeline.attributes.properties import Source, column_type, source_
 from prospect_pipeline.attributes.selection import check_sensible
 from prospect_pipeline.errors import UnsupportedAttribute
 
+Dialect = Literal["duckdb", "snowflake"]
+Names = Callable[[Source], str]
 SUPPORTED = ("counter", "first", "last", "unique_list")
 _COMPARISONS = {"=": "=", "!=": "<>", "<": "<", ">": ">", "<=": "<=", ">=": ">="}
 
@@ -69,24 +72,26 @@ def check_supported(attribute: Attribute) -> None:
         raise UnsupportedAttribute(attribute.name, "date parts are not compiled to SQL")
 
 
-def selected(attribute: Attribute) -> str:
+def selected(attribute: Attribute, names: Names) -> str:
     """Return the condition under which an event counts for an attribute (never null)."""
     conditions = []
     if attribute.events:
         conditions.append(_any([_pattern(pattern) for pattern in attribute.events]))
     if attribute.criteria is not None:
-        conditions.append(criteria(attribute.criteria, attribute.name))
-    if attribute.aggregation != "counter":
-        conditions.append(f"{value(attribute)} IS NOT NULL")
+        conditions.append(criteria(attribute.criteria, attribute.name, names))
+    from prospect_pipeline.attributes.selection import WITHOUT_PROPERTY
+
+    if attribute.aggregation not in WITHOUT_PROPERTY:
+        conditions.append(f"{value(attribute, names)} IS NOT NULL")
     return " AND ".join(conditions) or "TRUE"
 
 
-def value(attribute: Attribute) -> str:
+def value(attribute: Attribute, names: Names) -> str:
     """Return the expression of an attribute's property, in the attribute's type."""
-    text = read(source_of(attribute.property, attribute.name))
+    text = names(source_of(attribute.property, attribute.name))
     type_ = attribute.type.removesuffix("_list")
-    if type_ == "string":
-        return text
+    if type_ == "string" or attribute.aggregation in ("category_count", "approx_count_distinct"):
+        return f"CAST({text} AS VARCHAR)"
     if type_ in ("int32", "int64"):
         return f"CAST(TRUNC({_number(text)}) AS BIGINT)"
     if type_ in ("float", "double"):
@@ -96,11 +101,10 @@ def value(attribute: Attribute) -> str:
     raise UnsupportedAttribute(attribute.name, f"type '{attribute.type}' is not compiled to SQL")
 
 
-def read(source: Source) -> str:
+def read(source: Source, dialect: Dialect) -> str:
     """Return the expression of one place in an event, as text."""
     if not source.path:
-        text = column_type(source.column) == "text"
-        return source.column if text else f"CAST({source.column} AS VARCHAR)"
+        return source.column
     path = literal("$" + "".join(_step(step) for step in source.path))
     return (
         f"CASE WHEN JSON_TYPE({source.column}, {path}) IN ('OBJECT', 'ARRAY') THEN NULL "
@@ -108,11 +112,11 @@ def read(source: Source) -> str:
     )
 
 
-def criteria(wanted: Criteria, owner: str) -> str:
+def criteria(wanted: Criteria, owner: str, names: Names) -> str:
     """Return the condition that an event meets all of ``all`` and one of ``any``."""
-    conditions = [_criterion(one, owner) for one in wanted.all or []]
+    conditions = [_criterion(one, owner, names) for one in wanted.all or []]
     if wanted.any:
-        conditions.append(_any([_criterion(one, owner) for one in wanted.any]))
+        conditions.append(_any([_criterion(one, owner, names) for one in wanted.any]))
     return " AND ".join(conditions) or "TRUE"
 
 
@@ -121,8 +125,7 @@ def _step(step: str | int) -> str:
 
 
 def _number(text: str) -> str:
-    number = f"TRY_CAST({text} AS DOUBLE)"
-    return f"CASE WHEN ISFINITE({number}) THEN {number} END"
+    return f"CAST({text} AS DOUBLE)"
 
 
 def _any(conditions: list[str]) -> str:
@@ -139,8 +142,8 @@ def _pattern(pattern: EventOutput) -> str:
     return f"({' AND '.join(conditions) or 'TRUE'})"
 
 
-def _criterion(criterion: SignalsApiModelsViewCriterionCriterion, owner: str) -> str:
-    text = read(source_of(criterion.property, owner))
+def _criterion(criterion: SignalsApiModelsViewCriterionCriterion, owner: str, names: Names) -> str:
+    text = names(source_of(criterion.property, owner))
     wanted: Any = criterion.value
     if criterion.operator in ("is null", "is not null"):
         return f"{text} {criterion.operator.upper()}"
@@ -160,3 +163,13 @@ def _comparison(text: str, operator: str, wanted: str | float | bool) -> str:
     else:
         test = f"{text} {operator} {literal(wanted)}"
     return f"COALESCE({test}, FALSE)"
+
+
+def criteria_sources(wanted: Criteria, owner: str) -> list[Source]:
+    return [source_of(c.property, owner) for c in [*(wanted.all or []), *(wanted.any or [])]]
+
+
+def identifier(key: Source, dialect: Dialect) -> str:
+    """Return the expression of an attribute key's identifier, as text."""
+    text = key.path or column_type(key.column) == "text"
+    return read(key, dialect) if text else f"CAST({read(key, dialect)} AS VARCHAR)"

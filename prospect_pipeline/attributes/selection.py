@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from snowplow_signals import AttributeGroup
 from snowplow_signals.models.model import (
     Attribute,
     Criteria,
@@ -200,3 +201,14 @@ def as_number(value: Any) -> float | int | None:
     except ValueError:
         return None
     return number if math.isfinite(number) else None
+
+
+def check_group(group: AttributeGroup) -> None:
+    """Raise DefinitionError for a group that makes no sense."""
+    for attribute in group.attributes or []:
+        check_sensible(attribute)
+
+
+def time_to_live(attribute: Attribute, group: AttributeGroup) -> timedelta | None:
+    """Return the ttl of an attribute without a period: its own, the group's, else the key's."""
+    return attribute.ttl or group.ttl or getattr(group.attribute_key, "ttl", None)

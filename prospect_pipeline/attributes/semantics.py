@@ -34,6 +34,7 @@ from prospect_pipeline.attributes.selection import (
     coerce,
     matches,
     read,
+    time_to_live,
 )
 
 PERIOD_EVENT_LIMIT = 100
@@ -122,7 +123,7 @@ def _window(
     if attribute.period is not None:
         since = moment - attribute.period
         return [pair for pair in relevant if pair[0] >= since][-event_limit:]
-    ttl = attribute.ttl or group.ttl or getattr(group.attribute_key, "ttl", None)
+    ttl = time_to_live(attribute, group)
     if ttl is None or not relevant:
         return relevant
     if relevant[-1][0] < moment - ttl:

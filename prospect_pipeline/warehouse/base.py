@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -33,7 +34,10 @@ class EventSpan:
 
 @dataclass(frozen=True)
 class DatasetRequest:
-    """What a training set is to hold: whose attributes, which rows, which columns."""
+    """What a training set is to hold: whose attributes, which rows, which columns.
+
+    ``anchors`` is a file of the user's own, in place of what the settings say of anchors.
+    """
 
     group: AttributeGroup
     settings: TrainingSettings
@@ -42,32 +46,43 @@ class DatasetRequest:
     strictly_before: bool = False
 
     @property
+    def own_anchors(self) -> Path | None:
+        """The file of the user's own anchors, where there is one."""
+        if self.anchors is None and self.settings.anchors and ":" not in self.settings.anchors:
+            return Path(self.settings.anchors)
+        return self.anchors
+
+    def anchoring(self, as_of: datetime) -> Anchoring:
+        """Return how the anchors are chosen; raises InputError for an object that is not there."""
+        settings = self.settings
+        if self.anchors is not None:
+            settings = settings.model_copy(update={"anchors": None})
+        return Anchoring.from_settings(settings, as_of, strictly_before=self.strictly_before)
+
+    @property
     def features(self) -> dict[str, str] | None:
         """The model's columns as expressions, or None for the raw attribute values."""
         return FEATURE_EXPRESSIONS if self.columns == "features" else None
 
 
-@dataclass(frozen=True)
-class TrainingSet:
-    """A training set with everything that says where it came from."""
+Progress = Callable[[str], None]
 
-    table: pa.Table
+
+def silent(_: str) -> None:
+    """Say nothing."""
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """What a training set holds, and where it came from."""
+
+    rows: int
+    positives: int
     sql: str
     anchoring: Anchoring
     span: EventSpan
     dropped: dict[str, int]
     fingerprint: str
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def rows(self) -> int:
-        """The number of anchors."""
-        return int(self.table.num_rows)
-
-    @property
-    def positives(self) -> int:
-        """The number of anchors whose label is 1."""
-        return sum(1 for value in self.table.column("label").to_pylist() if value)
 
     def facts(self) -> dict[str, Any]:
         """Return what `--json` and Dagster's metadata show, as plain JSON types."""
@@ -79,6 +94,13 @@ class TrainingSet:
             "as_of": self.anchoring.as_of.isoformat(),
             "fingerprint": self.fingerprint,
         }
+
+
+@dataclass(frozen=True)
+class TrainingSet(DatasetFacts):
+    """A training set in memory, with everything that says where it came from."""
+
+    table: pa.Table
 
 
 class Warehouse(Protocol):
@@ -93,7 +115,7 @@ class Warehouse(Protocol):
     def span(self) -> EventSpan:
         """Return what events there are; raises EventsError where there are none."""
 
-    def training_set(self, request: DatasetRequest) -> TrainingSet:
+    def training_set(self, request: DatasetRequest, progress: Progress = silent) -> TrainingSet:
         """Build a training set; raises InputError or DefinitionError."""
 
 
@@ -106,11 +128,22 @@ def require_rows(rows: int, anchoring: Anchoring, span: EventSpan) -> None:
     """Raise EventsError where no event became an anchor, in words that say what would help."""
     if rows:
         return
-    since, until = anchoring.window
-    raise EventsError(
+    covered = (
         f"No training rows. The events run from {span.first:%Y-%m-%d %H:%M} to "
-        f"{span.last:%Y-%m-%d %H:%M} UTC; the cohort takes visitors first seen "
-        f"{f'from {since:%Y-%m-%d %H:%M} ' if since else ''}until {until:%Y-%m-%d %H:%M}"
+        f"{span.last:%Y-%m-%d %H:%M} UTC"
+    )
+    if anchoring.sessions is not None:
+        since, until = anchoring.sessions.since, anchoring.sessions.until
+        raise EventsError(
+            f"{covered}; the training span from {since:%Y-%m-%d %H:%M} until "
+            f"{until:%Y-%m-%d %H:%M}. No session there reached the goal with at least "
+            f"{anchoring.sessions.min_events} events before it. Move training_span, or check "
+            "goal_criteria and min_events."
+        )
+    first, latest = anchoring.window
+    raise EventsError(
+        f"{covered}; the cohort takes visitors first seen "
+        f"{f'from {first:%Y-%m-%d %H:%M} ' if first else ''}until {latest:%Y-%m-%d %H:%M}"
         + (f" in app {' or '.join(anchoring.app_ids)}" if anchoring.cohort else "")
         + ". Move it with --as-of or --cohort (PROSPECT_AS_OF, PROSPECT_COHORT; 'all' takes "
         "everyone), or name your apps in PROSPECT_APP_IDS."

@@ -17,12 +17,17 @@ from typing import Any
 import pyarrow.parquet as pq
 from snowflake.connector import Error
 
-from prospect_pipeline.attributes.anchors import Anchoring
 from prospect_pipeline.attributes.expressions import moment
 from prospect_pipeline.attributes.plan import needed_columns
 from prospect_pipeline.attributes.properties import column_type
 from prospect_pipeline.errors import EventsError
-from prospect_pipeline.warehouse.base import DatasetRequest, EventSpan, TrainingSet
+from prospect_pipeline.warehouse.base import (
+    DatasetRequest,
+    EventSpan,
+    Progress,
+    TrainingSet,
+    silent,
+)
 from prospect_pipeline.warehouse.duckdb import DuckDBWarehouse
 
 Connect = Callable[[], AbstractContextManager[Any]]
@@ -53,18 +58,19 @@ class SnowflakeWarehouse:
             raise EventsError(f"{self.table} holds no events with a derived_tstamp.")
         return EventSpan(events, _utc(first), _utc(last))
 
-    def training_set(self, request: DatasetRequest) -> TrainingSet:
+    def training_set(self, request: DatasetRequest, progress: Progress = silent) -> TrainingSet:
         """Build a training set; raises EventsError or DefinitionError."""
         as_of = request.settings.as_of_moment or self.span().last + timedelta(microseconds=1)
-        since, _ = Anchoring.from_settings(request.settings, as_of).window
+        anchoring = request.anchoring(as_of)
+        since, _ = anchoring.window
         settings = request.settings.model_copy(update={"as_of": as_of.isoformat()})
         with tempfile.TemporaryDirectory(prefix="prospect-snowflake-") as folder:
             path = Path(folder) / "events.parquet"
-            self._copy(path, needed_columns(request.group), since, as_of)
+            self._copy(path, needed_columns(request.group, anchoring), since, as_of)
             copied = DatasetRequest(
                 request.group, settings, request.columns, request.anchors, request.strictly_before
             )
-            return DuckDBWarehouse(path).training_set(copied)
+            return DuckDBWarehouse(path).training_set(copied, progress)
 
     def _copy(self, path: Path, wanted: set[str], since: datetime | None, as_of: datetime) -> None:
         """Copy the needed columns of the window's events to Parquet, batch by batch."""
