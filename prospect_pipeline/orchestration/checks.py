@@ -16,8 +16,10 @@ from prospect_pipeline.training.dataset import CHECKS, check_dataset
 @dg.multi_asset_check(
     name="training_data_checks",
     specs=[
-        dg.AssetCheckSpec(name, asset=training_dataframe, blocking=blocking)
-        for name, blocking in CHECKS.items()
+        dg.AssetCheckSpec(
+            name, asset=training_dataframe, blocking=rule.blocking, description=rule.asks
+        )
+        for name, rule in CHECKS.items()
     ],
 )
 def training_data_checks(training_dataframe: pd.DataFrame) -> Iterator[dg.AssetCheckResult]:
