@@ -48,6 +48,15 @@ class DatasetRequest:
 
 
 @dataclass(frozen=True)
+class Fingerprint:
+    """Short digests: equal ones mean the same query, the same data, and both."""
+
+    definition: str
+    data: str
+    both: str
+
+
+@dataclass(frozen=True)
 class TrainingSet:
     """A training set with everything that says where it came from."""
 
@@ -56,7 +65,7 @@ class TrainingSet:
     anchoring: Anchoring
     span: EventSpan
     dropped: dict[str, int]
-    fingerprint: str
+    fingerprint: Fingerprint
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -77,7 +86,11 @@ class TrainingSet:
             "positives": self.positives,
             "dropped": self.dropped,
             "as_of": self.anchoring.as_of.isoformat(),
-            "fingerprint": self.fingerprint,
+            "first_event": self.span.first.isoformat(),
+            "last_event": self.span.last.isoformat(),
+            "fingerprint": self.fingerprint.both,
+            "definition_fingerprint": self.fingerprint.definition,
+            "data_fingerprint": self.fingerprint.data,
         }
 
 
@@ -90,16 +103,20 @@ class Warehouse(Protocol):
     def place(self) -> str:
         """Where the events are, in words."""
 
-    def span(self) -> EventSpan:
-        """Return what events there are; raises EventsError where there are none."""
+    def span(self, until: datetime | None = None) -> EventSpan:
+        """Return what events there are (up to a moment); raises EventsError for none."""
 
     def training_set(self, request: DatasetRequest) -> TrainingSet:
         """Build a training set; raises InputError or DefinitionError."""
 
 
-def fingerprint(sql: str, data: str) -> str:
-    """Return a short digest of a definition (its query) and of the data that it ran on."""
-    return hashlib.sha256(json.dumps([sql, data]).encode()).hexdigest()[:16]
+def fingerprint(sql: str, data: str) -> Fingerprint:
+    """Return short digests of a definition (its query) and of the data that it ran on."""
+    return Fingerprint(_digest(sql), _digest(data), _digest(json.dumps([sql, data])))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def require_rows(rows: int, anchoring: Anchoring, span: EventSpan) -> None:
