@@ -69,7 +69,7 @@ def test_a_sample_of_few_rows_is_all_of_them_up_to_the_cut() -> None:
 
 def test_a_sample_holds_the_heaviest_the_soonest_and_some_of_all() -> None:
     light = [row for n in range(1000) for row in rows(f"light{n:04}", n, 50_000 + n)]
-    heavy = rows("heavy", *range(0, 2000, 10), 60_000)
+    heavy = rows("heavy", *range(0, 1001, 10), 90_000)
     soon = rows("soon", 998, 1001)
     made = frame(*light, *heavy, *soon)
 

@@ -197,7 +197,7 @@ def test_definition_and_data_each_have_a_fingerprint(tmp_path: Path) -> None:
     write(EVENTS[:2], path)
     fewer = training_set(path, as_of="2026-05-01T20:00:00.000001").fingerprint
 
-    assert (first.data, first.definition) != (other.data, other.definition)
+    assert first.definition != other.definition
     assert first.data == other.data
     assert fewer.definition == first.definition
     assert fewer.data != first.data
