@@ -282,6 +282,12 @@ class TrainingSettings(_Settings):
     )
     period_event_limit: PositiveInt = Field(100, validation_alias="SIGNALS_PERIOD_EVENT_LIMIT")
     min_converters: PositiveInt = Field(100, validation_alias="MIN_CONVERTERS")
+    freshness_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        48.0, validation_alias="PROSPECT_FRESHNESS_HOURS"
+    )
+    count_change: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        0.5, validation_alias="PROSPECT_COUNT_CHANGE"
+    )
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(0, validation_alias="PROSPECT_SEED")
 
     @property

@@ -68,6 +68,15 @@ class DatasetRequest:
 Progress = Callable[[str], None]
 
 
+@dataclass(frozen=True)
+class Fingerprint:
+    """Short digests: equal ones mean the same query, the same data, and both."""
+
+    definition: str
+    data: str
+    both: str
+
+
 def silent(_: str) -> None:
     """Say nothing."""
 
@@ -82,7 +91,8 @@ class DatasetFacts:
     anchoring: Anchoring
     span: EventSpan
     dropped: dict[str, int]
-    fingerprint: str
+    fingerprint: Fingerprint
+    notes: tuple[str, ...] = ()
 
     def facts(self) -> dict[str, Any]:
         """Return what `--json` and Dagster's metadata show, as plain JSON types."""
@@ -92,11 +102,15 @@ class DatasetFacts:
             "positives": self.positives,
             "dropped": self.dropped,
             "as_of": self.anchoring.as_of.isoformat(),
-            "fingerprint": self.fingerprint,
+            "first_event": self.span.first.isoformat(),
+            "last_event": self.span.last.isoformat(),
+            "fingerprint": self.fingerprint.both,
+            "definition_fingerprint": self.fingerprint.definition,
+            "data_fingerprint": self.fingerprint.data,
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainingSet(DatasetFacts):
     """A training set in memory, with everything that says where it came from."""
 
@@ -112,16 +126,20 @@ class Warehouse(Protocol):
     def place(self) -> str:
         """Where the events are, in words."""
 
-    def span(self) -> EventSpan:
-        """Return what events there are; raises EventsError where there are none."""
+    def span(self, until: datetime | None = None) -> EventSpan:
+        """Return what events there are (up to a moment); raises EventsError for none."""
 
     def training_set(self, request: DatasetRequest, progress: Progress = silent) -> TrainingSet:
         """Build a training set; raises InputError or DefinitionError."""
 
 
-def fingerprint(sql: str, data: str) -> str:
-    """Return a short digest of a definition (its query) and of the data that it ran on."""
-    return hashlib.sha256(json.dumps([sql, data]).encode()).hexdigest()[:16]
+def fingerprint(sql: str, data: str) -> Fingerprint:
+    """Return short digests of a definition (its query) and of the data that it ran on."""
+    return Fingerprint(_digest(sql), _digest(data), _digest(json.dumps([sql, data])))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def require_rows(rows: int, anchoring: Anchoring, span: EventSpan) -> None:

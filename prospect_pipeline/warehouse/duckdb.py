@@ -6,14 +6,14 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from prospect_pipeline.attributes.expressions import literal, name
+from prospect_pipeline.attributes.expressions import literal, moment, name
 from prospect_pipeline.attributes.plan import needed_columns
 from prospect_pipeline.attributes.properties import key_source
 from prospect_pipeline.attributes.sql import TrainingQuery
@@ -66,13 +66,13 @@ class DuckDBWarehouse:
         """Where the events are."""
         return str(self.events)
 
-    def span(self) -> EventSpan:
-        """Return what events there are; raises EventsError where there are none."""
+    def span(self, until: datetime | None = None) -> EventSpan:
+        """Return what events there are (up to a moment); raises EventsError for none."""
         with connect() as connection:
             EventFile(connection, self.events, "event_id").create_view(
                 "atomic_events", ["derived_tstamp"]
             )
-            return _span(connection, self.events)
+            return _span(connection, self.events, until)
 
     def training_set(self, request: DatasetRequest, progress: Progress = silent) -> TrainingSet:
         """Build a training set in memory; raises EventsError, AnchorsError or DefinitionError."""
@@ -133,10 +133,15 @@ class DuckDBWarehouse:
             )
 
 
-def _span(connection: duckdb.DuckDBPyConnection, path: Path) -> EventSpan:
+def _span(
+    connection: duckdb.DuckDBPyConnection, path: Path, until: datetime | None = None
+) -> EventSpan:
+    seen = f"WHERE derived_tstamp <= {moment(until)}" if until else ""
     [(events, first, last)] = connection.execute(
-        "SELECT COUNT(*), MIN(derived_tstamp), MAX(derived_tstamp) FROM atomic_events"
+        f"SELECT COUNT(*), MIN(derived_tstamp), MAX(derived_tstamp) FROM atomic_events {seen}"
     ).fetchall()
+    if first is None and until:
+        raise EventsError(f"{path} holds no event up to {until.isoformat()}.")
     if first is None:
         raise EventsError(f"{path}: every derived_tstamp is null, so no event has a moment.")
     return EventSpan(events, first.replace(tzinfo=UTC), last.replace(tzinfo=UTC))

@@ -47,15 +47,20 @@ class SnowflakeWarehouse:
         """Where the events are."""
         return self.table
 
-    def span(self) -> EventSpan:
-        """Return what events there are; raises EventsError where there are none."""
+    def span(self, until: datetime | None = None) -> EventSpan:
+        """Return what events there are (up to a moment); raises EventsError for none."""
+        seen = f"WHERE derived_tstamp <= {moment(until)}" if until else ""
         with self.connect() as connection:
             [(events, first, last)] = _run(
                 connection,
-                f"SELECT COUNT(*), MIN(derived_tstamp), MAX(derived_tstamp) FROM {self.table}",
+                "SELECT COUNT(*), MIN(derived_tstamp), MAX(derived_tstamp) "
+                f"FROM {self.table} {seen}",
             ).fetchall()
-        if first is None:
-            raise EventsError(f"{self.table} holds no events with a derived_tstamp.")
+        if not events or first is None:
+            raise EventsError(
+                f"{self.table} holds no events with a derived_tstamp"
+                f"{f' up to {until.isoformat()}' if until else ''}."
+            )
         return EventSpan(events, _utc(first), _utc(last))
 
     def training_set(self, request: DatasetRequest, progress: Progress = silent) -> TrainingSet:

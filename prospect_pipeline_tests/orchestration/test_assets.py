@@ -1,7 +1,7 @@
 """The assets, materialized for real: DuckDB, a local Signals over HTTP, MLflow on SQLite."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from prospect_pipeline.settings import DataSettings, RegistrySettings
 from prospect_pipeline_tests.sandbox.conftest import TOKEN, signals_over
 
 END = datetime(2026, 5, 1, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +63,10 @@ def test_everything_materializes_and_passes_its_checks(
         "anchors_are_unique",
         "no_nulls",
         "labels_are_binary",
+        "label_rate",
+        "no_leakage",
+        "events_are_fresh",
+        "counts_like_last_run",
     }
 
 
@@ -88,7 +93,17 @@ def test_the_dataframe_says_what_it_holds(everything: dg.ExecuteInProcessResult)
     assert shown["label_rate"] == shown["positives"] / shown["dagster/row_count"]
     assert shown["dropped_counts"]["outside_cohort"] > 0
     assert "WITH events AS" in shown["sql"]
-    assert len(shown["fingerprint"]) == 16
+    digests = {shown[f"{of}fingerprint"] for of in ("", "definition_", "data_")}
+    assert [len(digest) for digest in digests] == [16, 16, 16]
+    assert shown["as_of"] == END.isoformat()
+    assert shown["visitors_first_seen"] == f"{END - 60 * DAY} to {END - 30 * DAY}"
+    events, rows = (
+        [datetime.fromisoformat(moment) for moment in shown[window].split(" to ")]
+        for window in ("events_window", "rows_window")
+    )
+    assert events[0] <= rows[0] < rows[1] <= events[1] <= END
+    assert shown["warnings"] == "none"
+    assert shown["dropped"].startswith("| reason | events | meaning |")
 
 
 def test_the_champion_is_the_version_just_registered(

@@ -5,12 +5,14 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 import snowflake.connector
 from fakesnow import server
 
 from prospect_pipeline.attributes import prospect
 from prospect_pipeline.errors import EventsError
+from prospect_pipeline.orchestration.checks import no_leakage
 from prospect_pipeline.orchestration.resources import WarehouseResource
 from prospect_pipeline.settings import DefinitionSettings, TrainingSettings
 from prospect_pipeline.warehouse.base import DatasetRequest
@@ -97,8 +99,27 @@ def test_snowflake_and_duckdb_give_the_same_training_set(
 
 def test_the_span_is_that_of_the_table(snowflake_tables: Any, settings: TrainingSettings) -> None:
     span = WarehouseResource().open().span()
+    until = WarehouseResource().open().span(until=NOW - 2 * DAY)
 
     assert (span.events, span.first, span.last) == (6, NOW - 70 * DAY, NOW)
+    assert (until.events, until.first, until.last) == (5, NOW - 70 * DAY, NOW - 2 * DAY)
+
+
+def test_no_leak_is_found_on_snowflake(snowflake_tables: Any, settings: TrainingSettings) -> None:
+    made = WarehouseResource().open().training_set(DatasetRequest(GROUP, settings))
+
+    check = no_leakage(made.table.to_pandas(), warehouse=WarehouseResource())
+
+    assert isinstance(check, dg.AssetCheckResult)
+    assert check.passed, check.description
+    assert check.metadata["rows"].value == 2
+
+
+def test_a_span_without_events_is_refused(
+    snowflake_tables: Any, settings: TrainingSettings
+) -> None:
+    with pytest.raises(EventsError, match="up to 2020-01-01"):
+        WarehouseResource().open().span(until=NOW.replace(year=2020, month=1, day=1))
 
 
 def test_what_snowflake_says_is_shown_and_the_password_is_not(
