@@ -25,6 +25,9 @@ DROPPED = {
     "PROSPECT_TEST_APP_IDS): is no row, but counts in the values of later rows",
     "horizon_past_as_of": "its label looks past as-of (PROSPECT_HORIZON_MINUTES) and may still "
     "change: is no row, but counts in the values of later rows",
+    "no_session_anchor": "is no goal, nor an eligible event of a session without one: is no row, "
+    "but counts in the values of later rows",
+    "not_sampled": "was left out by max_anchors_per_session or max_negative_ratio",
 }
 """What each reason, for which an event became no row, means to a person."""
 

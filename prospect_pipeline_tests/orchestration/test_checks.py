@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 
 from prospect_pipeline.attributes import prospect
-from prospect_pipeline.attributes.anchors import Anchoring
-from prospect_pipeline.attributes.sql import audit_query
+from prospect_pipeline.attributes.anchors import Anchoring, Sessions
+from prospect_pipeline.attributes.sql import TrainingQuery
 from prospect_pipeline.features import COLUMNS
 from prospect_pipeline.orchestration import checks
 from prospect_pipeline.orchestration.assets import training_dataframe
@@ -290,7 +290,11 @@ def test_counts_are_compared_with_the_run_before(
 
 def test_every_reason_for_leaving_an_event_out_has_a_meaning() -> None:
     group = prospect.attribute_group(DefinitionSettings.load())
-    reasons = re.findall(r"SELECT\s+'(\w+)'", audit_query(group, Anchoring(NOW, None)))
+    audits = [
+        TrainingQuery(group, anchoring).audit()
+        for anchoring in (Anchoring(NOW, None), Anchoring(NOW, None, sessions=Sessions(NOW, NOW)))
+    ]
+    reasons = re.findall(r"SELECT\s+'(\w+)'", " ".join(audits))
 
     assert set(reasons) == set(DROPPED)
     assert dropped({"null_key": 3}).value == (
