@@ -26,7 +26,8 @@ from prospect_pipeline.attributes.anchors import (
     microseconds,
     session_steps,
 )
-from prospect_pipeline.attributes.expressions import Dialect, literal, moment
+from prospect_pipeline.attributes.definition import check_criteria
+from prospect_pipeline.attributes.expressions import Dialect, literal, moment, since_epoch
 from prospect_pipeline.attributes.lanes import Lanes
 from prospect_pipeline.attributes.lookups import Lookups
 from prospect_pipeline.attributes.plan import EVENT_COLUMNS, MICROSECOND, Plan
@@ -57,6 +58,8 @@ class Compiler:
         self.reads: dict[Source, str] = {}
         self.key = expressions.identifier(key_source(group.attribute_key), dialect)
         self.plan = Plan(group, self.names)
+        if anchoring.goal is not None:
+            check_criteria(anchoring.goal, "the goal")
         for place in anchoring.sources():
             self.names(place)
         self.lanes = Lanes(tuple(s.column for s in self.plan.streams), heaviest)
@@ -108,10 +111,9 @@ class Compiler:
             GROUP BY HASH(event_id) HAVING COUNT(*) > 1"""
 
     def _events(self) -> str:
-        since = "TIMESTAMP '1970-01-01 00:00:00'"
         columns = [
             f"{self.key} AS key",
-            f"DATE_DIFF('microsecond', {since}, derived_tstamp) AS ts",
+            f"{since_epoch('derived_tstamp')} AS ts",
             *EVENT_COLUMNS,
         ]
         columns += [
@@ -164,7 +166,7 @@ class Compiler:
             SELECT k, ts, events.event_id, {", ".join([*own, *flags])} FROM events {joins}"""
         if self.anchors is None:
             return rows
-        at = "DATE_DIFF('microsecond', TIMESTAMP '1970-01-01 00:00:00', anchor_ts)"
+        at = since_epoch("anchor_ts")
         empty = ", ".join("NULL" for _ in flags)
         return f"""{rows}
             UNION ALL

@@ -15,9 +15,14 @@ from snowplow_signals.models.model import Attribute
 
 from prospect_pipeline.attributes import expressions
 from prospect_pipeline.attributes.anchors import Anchoring
+from prospect_pipeline.attributes.definition import (
+    WITHOUT_PROPERTY,
+    check_columns,
+    check_group,
+    time_to_live,
+)
 from prospect_pipeline.attributes.expressions import Names
 from prospect_pipeline.attributes.properties import key_source
-from prospect_pipeline.attributes.selection import WITHOUT_PROPERTY, check_group, time_to_live
 
 EVENT_COLUMNS = ("event_id", "event_vendor", "event_name", "event_version")
 MICROSECOND = timedelta(microseconds=1)
@@ -79,6 +84,7 @@ class Plan:
     def __init__(self, group: AttributeGroup, names: Names) -> None:
         """Check a group's attributes and lay them out; raises DefinitionError."""
         check_group(group)
+        check_columns(group)
         self.streams: list[Stream] = []
         self._windows: list[Window] = []
         self.attributes = [

@@ -27,15 +27,9 @@ from typing import Any
 from snowplow_signals import AttributeGroup
 from snowplow_signals.models.model import Attribute
 
+from prospect_pipeline.attributes.definition import WITHOUT_PROPERTY, time_to_live
 from prospect_pipeline.attributes.properties import Source, key_source, source_of
-from prospect_pipeline.attributes.selection import (
-    WITHOUT_PROPERTY,
-    AtomicEvent,
-    coerce,
-    matches,
-    read,
-    time_to_live,
-)
+from prospect_pipeline.attributes.selection import AtomicEvent, coerce, matches, read
 
 PERIOD_EVENT_LIMIT = 100
 LIST_LIMIT = 100

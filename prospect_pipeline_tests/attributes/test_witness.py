@@ -118,7 +118,8 @@ def witness(events: Path, as_of: datetime) -> dict[str, dict[str, Any]]:
           ORDER BY event_id, collector_tstamp, derived_tstamp
         ),
         targets AS (
-          SELECT here.event_id, COUNT(*) FILTER (WHERE later.event_name = 'submit_form') > 0 AS label
+          SELECT here.event_id,
+            COUNT(*) FILTER (WHERE later.event_name = 'submit_form') > 0 AS label
           FROM events AS here LEFT JOIN events AS later
             ON here.domain_userid = later.domain_userid
             AND here.derived_tstamp < later.derived_tstamp
