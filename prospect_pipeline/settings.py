@@ -200,6 +200,15 @@ class SnowflakeSettings(_Settings):
     database: str | None = Field(None, validation_alias="SNOWFLAKE_DATABASE")
     schema_: str | None = Field(None, validation_alias="SNOWFLAKE_SCHEMA")
     atomic_table: str | None = Field(None, validation_alias="ATOMIC_TABLE")
+    private_key_password: SecretStr | None = Field(
+        None, validation_alias="SNOWFLAKE_PRIVATE_KEY_PASSWORD"
+    )
+    training_table: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = Field(
+        "PROSPECT_TRAINING_SET", validation_alias="SNOWFLAKE_TRAINING_TABLE"
+    )
+    statement_timeout: PositiveInt = Field(
+        3600, validation_alias="SNOWFLAKE_STATEMENT_TIMEOUT_SECONDS"
+    )
 
     @model_validator(mode="after")
     def _whole_group_only(self) -> Self:

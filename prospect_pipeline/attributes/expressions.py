@@ -125,7 +125,7 @@ def read(source: Source, dialect: Dialect) -> str:
     if dialect == "snowflake":
         steps = "".join(f"[{s}]" if isinstance(s, int) else f'["{s}"]' for s in source.path)
         found = f"GET_PATH({source.column}, {literal(steps)})"
-        single = f"TYPEOF({found}) NOT IN ('OBJECT', 'ARRAY')"
+        single = f"SUBSTR(TO_JSON({found}), 1, 1) NOT IN ('{{', '[')"
         return f"CASE WHEN {single} THEN CAST({found} AS VARCHAR) END"
     steps = "".join(f"[{s}]" if isinstance(s, int) else f'."{s}"' for s in source.path)
     path = literal(f"${steps}")

@@ -175,7 +175,7 @@ class Lookups:
             return f"SELECT k, a, n, v AS result FROM ({kept}) AS kept"
         result = "LIST(v ORDER BY seen)"
         if one.kind == "category_count":
-            ordered = "ORDER BY times DESC, seen DESC"
+            ordered = "ORDER BY times DESC, v"
             result = f"MAP(LIST(v {ordered}), LIST(times {ordered}))"
             if self.dialect == "snowflake":
                 result = "OBJECT_AGG(v, times)"

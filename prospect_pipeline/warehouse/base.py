@@ -12,8 +12,10 @@ from typing import Any, Literal, Protocol
 
 import pyarrow as pa
 from snowplow_signals import AttributeGroup
+from snowplow_signals.models.model import Attribute
 
 from prospect_pipeline.attributes.anchors import Anchoring
+from prospect_pipeline.attributes.sql import TrainingQuery
 from prospect_pipeline.errors import EventsError
 from prospect_pipeline.features import FEATURES, expression
 from prospect_pipeline.settings import TrainingSettings
@@ -131,6 +133,43 @@ class Warehouse(Protocol):
 
     def training_set(self, request: DatasetRequest, progress: Progress = silent) -> TrainingSet:
         """Build a training set; raises InputError or DefinitionError."""
+
+
+SCALARS: dict[str, pa.DataType] = {
+    "string": pa.string(),
+    "int32": pa.int64(),
+    "int64": pa.int64(),
+    "float": pa.float64(),
+    "double": pa.float64(),
+    "bool": pa.bool_(),
+    "dict": pa.map_(pa.string(), pa.int64()),
+}
+
+
+def attribute_type(attribute: Attribute) -> pa.DataType:
+    """Return the Arrow type of an attribute's values, the same from every warehouse."""
+    if attribute.aggregation == "mean":
+        return pa.float64()
+    if attribute.type.endswith("_list"):
+        return pa.list_(SCALARS[attribute.type.removesuffix("_list")])
+    return SCALARS[attribute.type]
+
+
+def output_schema(query: TrainingQuery) -> pa.Schema:
+    """Return the columns of a training set, in order, the same from every warehouse."""
+    fields = [(str(query.group.attribute_key.name), pa.string())]
+    fields.append(("anchor_ts", pa.timestamp("us", tz="UTC")))
+    if query.anchors is None:
+        fields.append(("event_id", pa.string()))
+    if query.features is None:
+        fields += [(str(a.name), attribute_type(a)) for a in query.group.attributes or []]
+    else:
+        texts = {feature.name for feature in FEATURES if feature.kind == "text"}
+        fields += [(n, pa.string() if n in texts else pa.int64()) for n in query.features]
+    fields.append(("label", pa.int32()))
+    if query.anchors is None and query.anchoring.weighted:
+        fields.append(("weight", pa.float64()))
+    return pa.schema(fields)
 
 
 def fingerprint(sql: str, data: str) -> Fingerprint:

@@ -13,12 +13,13 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from prospect_pipeline.attributes.expressions import literal, moment, name
+from prospect_pipeline.attributes.expressions import literal, moment
 from prospect_pipeline.attributes.plan import needed_columns
 from prospect_pipeline.attributes.properties import key_source
 from prospect_pipeline.attributes.sql import TrainingQuery
-from prospect_pipeline.errors import AnchorsError, EventsError
+from prospect_pipeline.errors import EventsError
 from prospect_pipeline.settings import DataSettings
+from prospect_pipeline.warehouse.anchors import read_anchors
 from prospect_pipeline.warehouse.base import (
     DatasetFacts,
     DatasetRequest,
@@ -26,11 +27,12 @@ from prospect_pipeline.warehouse.base import (
     Progress,
     TrainingSet,
     fingerprint,
+    output_schema,
     require_rows,
     silent,
 )
 from prospect_pipeline.warehouse.chunks import ChunkedBuild
-from prospect_pipeline.warehouse.files import READERS, EventFile
+from prospect_pipeline.warehouse.files import EventFile
 from prospect_pipeline.warehouse.tables import table_writer
 from prospect_pipeline.writing import whole_file
 
@@ -108,15 +110,17 @@ class DuckDBWarehouse:
             as_of = request.settings.as_of_moment or span.last + timedelta(microseconds=1)
             anchoring = request.anchoring(as_of).over(events.columns)
             events.create_view("atomic_events", needed_columns(request.group, anchoring))
-            own = _read_anchors(connection, request) if request.own_anchors else None
+            own = read_anchors(connection, request)
             query = TrainingQuery(request.group, anchoring, request.features, anchors=own)
             build = ChunkedBuild(connection, query, progress)
             progress(f"Reading {span.events:,} events ...")
             build.prepare()
             dropped = build.audit()
             rows = positives = 0
-            for part in build.tables():
-                take(_utc(part))
+            schema = output_schema(query)
+            for found in build.tables():
+                part = found.cast(schema)
+                take(part)
                 rows += part.num_rows
                 positives += pc.sum(pc.equal(part.column("label"), 1)).as_py() or 0
             if own is None:
@@ -153,47 +157,6 @@ def _digest(connection: duckdb.DuckDBPyConnection) -> str:
         "SELECT BIT_XOR(HASH(event_id, derived_tstamp)) || ':' || COUNT(*) FROM atomic_events"
     ).fetchall()
     return str(digest)
-
-
-def _read_anchors(connection: duckdb.DuckDBPyConnection, request: DatasetRequest) -> str:
-    """Show the user's own anchors as a view ``anchors`` (key, anchor_ts, label)."""
-    path, key = request.own_anchors, str(request.group.attribute_key.name)
-    assert path is not None
-    reader = next((r for end, r in READERS.items() if path.name.lower().endswith(end)), None)
-    if reader is None or not path.is_file():
-        raise AnchorsError(f"{path} is no file of type {', '.join(READERS)}; give one.")
-    scan = reader.format(literal(str(path)))
-    try:
-        own = [row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {scan}").fetchall()]
-        columns = {column.lower(): name(column) for column in own}
-        missing = [c for c in (key, "anchor_ts", "label") if c not in columns]
-        if missing:
-            raise AnchorsError(
-                f"{path} lacks {', '.join(missing)}; it has {', '.join(own)}. Expected {key}, "
-                "anchor_ts and label."
-            )
-        connection.execute(
-            f"CREATE TEMP VIEW anchors AS SELECT CAST({columns[key]} AS VARCHAR) AS key, "
-            f"CAST(CAST({columns['anchor_ts']} AS TIMESTAMPTZ) AS TIMESTAMP) AS anchor_ts, "
-            f"CAST(CAST({columns['label']} AS BOOLEAN) AS INTEGER) AS label FROM {scan}"
-        )
-        [(nulls,)] = connection.execute(
-            "SELECT COUNT(*) FROM anchors WHERE key IS NULL OR anchor_ts IS NULL"
-        ).fetchall()
-    except duckdb.Error as error:
-        raise AnchorsError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
-    if nulls:
-        raise AnchorsError(
-            f"{path}: {nulls} anchors have a null {key} or anchor_ts; every anchor needs both."
-        )
-    return "anchors"
-
-
-def _utc(table: pa.Table) -> pa.Table:
-    """Say of the anchors' moments that they are UTC."""
-    place = table.schema.get_field_index("anchor_ts")
-    moments = table.column(place).cast(pa.timestamp("us")).cast(pa.timestamp("us", tz="UTC"))
-    return table.set_column(place, "anchor_ts", moments)
 
 
 def write_parquet(connection: duckdb.DuckDBPyConnection, query: str, out: Path) -> None:

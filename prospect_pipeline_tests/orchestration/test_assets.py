@@ -92,7 +92,7 @@ def test_the_dataframe_says_what_it_holds(everything: dg.ExecuteInProcessResult)
     assert shown["dagster/row_count"] > 1000
     assert shown["label_rate"] == shown["positives"] / shown["dagster/row_count"]
     assert shown["dropped_counts"]["outside_cohort"] > 0
-    assert "WITH events AS" in shown["sql"]
+    assert "WITH copies AS" in shown["sql"]
     digests = {shown[f"{of}fingerprint"] for of in ("", "definition_", "data_")}
     assert [len(digest) for digest in digests] == [16, 16, 16]
     assert shown["as_of"] == END.isoformat()
@@ -115,7 +115,7 @@ def test_the_champion_is_the_version_just_registered(
     champion = registry.resolve()
 
     assert (champion.version, champion.run_id) == (shown["version"], shown["run_id"])
-    assert b"WITH events AS" in registry.read_artifact(champion.run_id, "training.sql")
+    assert b"WITH copies AS" in registry.read_artifact(champion.run_id, "training.sql")
     assert b"<!doctype html>" in registry.read_artifact(champion.run_id, "report.html")
 
 
