@@ -14,8 +14,9 @@ events, however heavy a single visitor is.
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from snowplow_signals import AttributeGroup
-from snowplow_signals.models.model import Attribute
 
 from prospect_pipeline.attributes import expressions
 from prospect_pipeline.attributes.anchors import (
@@ -30,7 +31,7 @@ from prospect_pipeline.attributes.definition import check_criteria
 from prospect_pipeline.attributes.expressions import Dialect, literal, moment, since_epoch
 from prospect_pipeline.attributes.lanes import Lanes
 from prospect_pipeline.attributes.lookups import Lookups
-from prospect_pipeline.attributes.plan import EVENT_COLUMNS, MICROSECOND, Plan
+from prospect_pipeline.attributes.plan import EVENT_COLUMNS, MICROSECOND, Plan, Windowed
 from prospect_pipeline.attributes.properties import Source, key_source
 from prospect_pipeline.attributes.streams import SUMMED, Step, StreamSteps
 
@@ -76,7 +77,7 @@ class Compiler:
         steps.append(("anchored", self._anchored()))
         lookups = Lookups(self.anchoring.event_limit, self.dialect, lists=self.lists)
         columns = [
-            f"{lookups.value(one)} AS x{place} {comment(one.attribute)}"
+            f"{lookups.value(one)} AS x{place} {comment(one)}"
             for place, one in enumerate(self.plan.attributes)
         ]
         for stream in self.plan.streams:
@@ -258,11 +259,14 @@ class Compiler:
         return kept
 
 
-def comment(attribute: Attribute) -> str:
+def comment(one: Windowed) -> str:
     """Return a comment that says in words what an attribute is."""
+    attribute = one.attribute
     names = [f"{e.vendor or 'any'} {e.name or 'any'}" for e in attribute.events] or ["any event"]
-    span = f"over {attribute.period}" if attribute.period else "of all time"
-    return _note(f"{attribute.name}: {attribute.aggregation} of {', '.join(names)} {span}")
+    length = timedelta(microseconds=one.window.microseconds)
+    span = {"period": f"over {length}", "ttl": f"until a gap of {length}", "ever": "of all time"}
+    words = f"{attribute.name}: {attribute.aggregation} of {', '.join(names)}"
+    return _note(f"{words} {span[one.window.kind]}")
 
 
 def _path(source: Source) -> str:
