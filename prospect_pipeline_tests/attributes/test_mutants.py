@@ -108,9 +108,9 @@ def history() -> list[dict[str, Any]]:
         event("cal2", NOW - 7 * DAY, user="cal", app_id="y", se_value=100.0),
         event("cal3", NOW, user="cal", app_id="x", se_value=1.0),
         # A value that is gone for half a day before it comes back.
-        event("cal4", NOW - 8 * DAY, user="cal", app_id="w"),
-        event("cal5", NOW - DAY / 2, user="cal", app_id="y"),
-        event("cal6", NOW, user="cal", app_id="w"),
+        event("eve1", NOW - 8 * DAY, user="eve", app_id="w"),
+        event("eve2", NOW - DAY / 2, user="eve", app_id="y"),
+        event("eve3", NOW, user="eve", app_id="w"),
         # A value that comes back just past the last so many.
         *(
             event(f"dan{n}", NOW + n * TINY, user="dan", app_id=app)
