@@ -9,7 +9,9 @@ the cost per event stays the same however many there are, and progress can be sh
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import duckdb
@@ -18,7 +20,8 @@ import pyarrow as pa
 from prospect_pipeline.attributes.sql import TrainingQuery
 from prospect_pipeline.warehouse.base import Progress
 
-CHUNK_ROWS = 500_000
+CHUNK_ROWS = 150_000
+MOST_AT_ONCE = 4
 SAY_EVERY = 2.0
 
 
@@ -44,6 +47,7 @@ class ChunkedBuild:
     ) -> None:
         self.connection = connection
         self.query = query
+        self._rests: dict[int, str] = {}
         self.progress = progress
         self.chunk_rows = chunk_rows
 
@@ -51,15 +55,15 @@ class ChunkedBuild:
         """Run the first steps."""
         for title, statement in self.query.first():
             if title == "events":
-                self._create("VIEW events", statement)
-            elif title == "flagged":
-                self._create("TABLE all_flagged", f"SELECT * FROM ({statement}) ORDER BY k, ts")
+                self._create("TEMP VIEW events", statement)
             elif title == "visitors":
                 self._create("TABLE all_visitors", statement)
-                self._create("VIEW visitors", "SELECT * FROM all_visitors")
+                self._create("TEMP VIEW visitors", "SELECT * FROM all_visitors")
+            elif title == "flagged":
+                self._create("TABLE all_flagged", f"SELECT * FROM ({statement}) ORDER BY k, ts")
+                self._create("TEMP VIEW flagged", "SELECT * FROM all_flagged")
             else:
-                self._create(f"TABLE {title}", statement)
-        self._create("VIEW flagged", "SELECT * FROM all_flagged")
+                self._create(f"TEMP TABLE {title}", statement)
 
     def audit(self) -> dict[str, int]:
         """Return how many events became no anchor, by reason; before `tables`."""
@@ -70,15 +74,41 @@ class ChunkedBuild:
         """Yield the training rows in order, some visitors at a time; at least one table."""
         chunks = self._chunks() or [Chunk(0, 0, 1, 0)]
         total, done, said = sum(chunk.rows for chunk in chunks), 0, time.monotonic()
-        for chunk in chunks:
-            within = f"WHERE k BETWEEN {chunk.first} AND {chunk.last}"
-            self._create("VIEW flagged", f"SELECT * FROM all_flagged {within}")
-            self._create("VIEW visitors", f"SELECT * FROM all_visitors {within}")
-            yield self.connection.sql(self.query.rest(chunk.heaviest)).to_arrow_table()
-            done += chunk.rows
-            if time.monotonic() - said >= SAY_EVERY:
-                said = time.monotonic()
-                self.progress(f"{done:,} of {total:,} events ({done / total:.0%})")
+        # Most steps of a chunk are too small for all cores, so a few chunks run side by side.
+        at_once = min(self._threads(), MOST_AT_ONCE)
+        with ThreadPoolExecutor(at_once) as pool:
+            running: deque[tuple[Chunk, Future[pa.Table]]] = deque()
+            while chunks or running:
+                while chunks and len(running) <= at_once:
+                    chunk = chunks.pop(0)
+                    running.append((chunk, pool.submit(self._table, chunk)))
+                chunk, built = running.popleft()
+                yield built.result()
+                done += chunk.rows
+                if time.monotonic() - said >= SAY_EVERY:
+                    said = time.monotonic()
+                    self.progress(f"{done:,} of {total:,} events ({done / total:.0%})")
+
+    def _table(self, chunk: Chunk) -> pa.Table:
+        """Run the rest over one chunk, on a connection of its own."""
+        within = f"WHERE k BETWEEN {chunk.first} AND {chunk.last}"
+        with self.connection.cursor() as own:
+            # Tables, not views: DuckDB then knows how many rows there are, and joins accordingly.
+            for title in ("flagged", "visitors"):
+                own.execute(
+                    f"CREATE TEMP TABLE {title} AS SELECT * FROM memory.all_{title} {within}"
+                )
+            return own.sql(self._rest(chunk.heaviest)).to_arrow_table()
+
+    def _rest(self, heaviest: int) -> str:
+        bits = heaviest.bit_length()
+        if bits not in self._rests:
+            self._rests[bits] = self.query.rest((1 << bits) - 1)
+        return self._rests[bits]
+
+    def _threads(self) -> int:
+        [(threads,)] = self.connection.execute("SELECT current_setting('threads')").fetchall()
+        return int(threads)
 
     def _chunks(self) -> list[Chunk]:
         found = self.connection.execute(
@@ -92,4 +122,4 @@ class ChunkedBuild:
         return [Chunk(*map(int, row)) for row in found]
 
     def _create(self, what: str, statement: str) -> None:
-        self.connection.execute(f"CREATE OR REPLACE TEMP {what} AS {statement}")
+        self.connection.execute(f"CREATE {what} AS {statement}")
