@@ -1,10 +1,9 @@
 """The steps of the training query, one common table expression each, in the order of the data.
 
 Events that count for the same reason form a *stream* (see `plan`). On a visitor's timeline every
-row knows how many events of each stream there were by its moment (``c0``, ``c1`` ...), and which
-row came last before each period's frame; the counts on that row bound every window. Each stream's
-events are numbered, and carry what is known when they happen (see `streams`); an attribute is then
-looked up by number (see `lookups`).
+row knows how many events of each stream there were by its moment (``n``), and how many before each
+period (``b``): every window is a pair of numbers. Each stream's events are numbered, and carry what
+is known when they happen (see `streams`); an attribute is then looked up by number (see `lookups`).
 
 Moments are integers (microseconds since 1970, UTC) and visitors are numbered. Frames go by moment
 alone, so that events at the same moment are known to each other; ``event_id`` orders them where
@@ -63,7 +62,7 @@ class Compiler:
             check_criteria(anchoring.goal, "the goal")
         for place in anchoring.sources():
             self.names(place)
-        self.lanes = Lanes(tuple(s.column for s in self.plan.streams), heaviest)
+        self.counts = self._counts(heaviest)
 
     def names(self, source: Source) -> str:
         """Return the column of ``events`` that holds what is read from a place in an event."""
@@ -175,15 +174,9 @@ class Compiler:
 
     def _timeline(self) -> str:
         """Every row with how much was known at its moment, and how much before each period."""
-        known = self._frame("UNBOUNDED PRECEDING")
         columns = ["k", "ts", "event_id", "anchor", *self._labels()]
-        columns.append("ROW_NUMBER() OVER (PARTITION BY k ORDER BY ts) AS r")
-        columns += [
-            f"COUNT(*) OVER (PARTITION BY k ORDER BY ts RANGE BETWEEN UNBOUNDED PRECEDING"
-            f" AND {period.microseconds + 1} PRECEDING) AS before_{period.id}"
-            for period in self.plan.periods
-        ]
-        columns += self.lanes.sums(known)
+        for counts in self.counts.values():
+            columns += counts.sums()
         if self.anchoring.stop_at_conversion:
             now = "OVER (PARTITION BY k ORDER BY ts)"
             columns.append(f"COUNT(goal) {now} AS goals_so_far")
@@ -199,6 +192,20 @@ class Compiler:
                 for kind, window in sorted(sums, key=str)
             ]
         return f"SELECT {', '.join(columns)} FROM flagged"
+
+    def _counts(self, heaviest: int | None) -> dict[str, Lanes]:
+        """Return the running counts: of every stream by now, and before each period."""
+        known = self._frame("UNBOUNDED PRECEDING")
+        counts = {"n": Lanes("n", tuple(s.column for s in self.plan.streams), known, heaviest)}
+        for period in self.plan.periods:
+            over = [stream for stream, window in self.plan.bounds() if window == period]
+            before = (
+                "OVER (PARTITION BY k ORDER BY ts RANGE BETWEEN UNBOUNDED PRECEDING"
+                f" AND {period.microseconds + 1} PRECEDING)"
+            )
+            title = f"b_{period.id}"
+            counts[period.id] = Lanes(title, tuple(s.column for s in over), before, heaviest)
+        return counts
 
     def _frame(self, begin: str) -> str:
         end = "1 PRECEDING" if self.anchoring.strictly_before else "CURRENT ROW"
@@ -217,43 +224,36 @@ class Compiler:
 
     def _anchored(self) -> str:
         """The anchors: how many events of each stream by then, and before each period."""
-        columns = ["here.k", "here.ts", "here.event_id", "here.label"]
-        columns += ["here.weight"] if self.anchoring.sessions else []
-        count = self.lanes.read
-        columns += [f"{count('here', s.place)} AS n{s.place}" for s in self.plan.streams]
+        columns = ["k", "ts", "event_id", "label"]
+        columns += ["weight"] if self.anchoring.sessions else []
+        now = self.counts["n"]
+        columns += [f"{now.read(s.column)} AS n{s.place}" for s in self.plan.streams]
         columns += [
-            f"COALESCE({count(period.id, stream.place)}, 0) AS b{stream.place}_{period.id}"
+            f"{self.counts[period.id].read(stream.column)} AS b{stream.place}_{period.id}"
             for stream, period in self.plan.bounds()
         ]
         columns += [
-            f"here.{one.kind}{one.stream.place}_{one.window.id}"
+            f"{one.kind}{one.stream.place}_{one.window.id}"
             for one in self.plan.attributes
             if one.kind in SUMMED and one.window.kind == "period"
         ]
-        # By the moment strictly before, the counts on a row are those before its own moment.
-        step = " + 1" if self.anchoring.strictly_before else ""
-        joins = [
-            f"LEFT JOIN timeline AS {p.id} ON {p.id}.k = here.k"
-            f" AND {p.id}.r = here.before_{p.id}{step}"
-            for p in self.plan.periods
-        ]
         return f"""
-            SELECT {", ".join(dict.fromkeys(columns))} FROM timeline AS here {" ".join(joins)}
-            WHERE here.anchor = 1 {self._sampled()}"""
+            SELECT {", ".join(dict.fromkeys(columns))}
+            FROM timeline WHERE anchor = 1 {self._sampled()}"""
 
     def _sampled(self) -> str:
         """Keep some negatives and some anchors of a visitor, the same ones every time."""
         if self.anchors is not None or self.anchoring.sessions:
             return ""
-        kept, draw = "", self.anchoring.draw("here.event_id")
+        kept, draw = "", self.anchoring.draw("event_id")
         if self.anchoring.stop_at_conversion:
-            kept += " AND here.goals_so_far = 0"
+            kept += " AND goals_so_far = 0"
         if self.anchoring.negative_rate < 1:
             below = f"{int(self.anchoring.negative_rate * 16**8):08x}"
-            kept += f" AND (here.label = 1 OR SUBSTR({draw}, 1, 8) < {literal(below)})"
+            kept += f" AND (label = 1 OR SUBSTR({draw}, 1, 8) < {literal(below)})"
         if self.anchoring.anchors_per_visitor is not None:
             kept += (
-                f" QUALIFY ROW_NUMBER() OVER (PARTITION BY here.k ORDER BY {draw})"
+                f" QUALIFY ROW_NUMBER() OVER (PARTITION BY k ORDER BY {draw})"
                 f" <= {self.anchoring.anchors_per_visitor}"
             )
         return kept

@@ -14,9 +14,14 @@ BITS = 62
 
 @dataclass(frozen=True)
 class Lanes:
-    """Where the running count of each of ``columns`` stands; none goes beyond ``heaviest``."""
+    """How often each of ``columns`` is not null, over a frame; never more than ``heaviest``.
 
+    The counts, or the integers that hold them, are the columns ``title`` and a number.
+    """
+
+    title: str
     columns: tuple[str, ...]
+    over: str
     heaviest: int | None = None
 
     @property
@@ -29,22 +34,27 @@ class Lanes:
         """Counts in one integer."""
         return BITS // self.width
 
-    def sums(self, over: str) -> list[str]:
-        """Return ``c0``, ``c1`` ...: how often each column is not null, over a frame."""
+    def sums(self) -> list[str]:
+        """Return the columns."""
         if self.per_word == 1:
-            return [f"COUNT({column}) {over} AS c{n}" for n, column in enumerate(self.columns)]
+            return [
+                f"COUNT({column}) {self.over} AS {self.title}{place}"
+                for place, column in enumerate(self.columns)
+            ]
         words: dict[int, list[str]] = {}
         for place, column in enumerate(self.columns):
             term = f"CASE WHEN {column} IS NULL THEN 0 ELSE {1 << self._shift(place)} END"
             words.setdefault(place // self.per_word, []).append(term)
         return [
-            f"CAST(SUM({' + '.join(terms)}) {over} AS BIGINT) AS c{word}"
+            f"CAST(COALESCE(SUM({' + '.join(terms)}) {self.over}, 0) AS BIGINT)"
+            f" AS {self.title}{word}"
             for word, terms in words.items()
         ]
 
-    def read(self, row: str, place: int) -> str:
-        """Return one count of a row that has these columns."""
-        word = f"{row}.c{place // self.per_word}"
+    def read(self, column: str) -> str:
+        """Return the count of one column, over rows that have `sums`."""
+        place = self.columns.index(column)
+        word = f"{self.title}{place // self.per_word}"
         if self.per_word == 1:
             return word
         return f"({word} >> {self._shift(place)}) & {(1 << self.width) - 1}"
