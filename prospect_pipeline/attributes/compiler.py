@@ -47,6 +47,7 @@ class Compiler:
         source: str,
         anchors: str | None,
         dialect: Dialect,
+        unique: bool = False,
         heaviest: int | None = None,
     ) -> None:
         self.group = group
@@ -55,6 +56,7 @@ class Compiler:
         self.source = source
         self.anchors = anchors
         self.dialect = dialect
+        self.unique = unique
         self.reads: dict[Source, str] = {}
         self.key = expressions.identifier(key_source(group.attribute_key), dialect)
         self.plan = Plan(group, self.names)
@@ -62,7 +64,7 @@ class Compiler:
             check_criteria(anchoring.goal, "the goal")
         for place in anchoring.sources():
             self.names(place)
-        self.counts = self._counts(heaviest)
+        self.counts = Lanes(tuple(s.column for s in self.plan.streams), heaviest)
 
     def names(self, source: Source) -> str:
         """Return the column of ``events`` that holds what is read from a place in an event."""
@@ -72,8 +74,8 @@ class Compiler:
 
     def steps(self) -> list[Step]:
         """Return (name, query) of every step up to ``valued``, one row for each anchor."""
-        steps: list[Step] = [*self.first_steps(), ("timeline", self._timeline())]
-        steps.append(("anchored", self._anchored()))
+        steps = [*self.first_steps(), ("placed", self._placed())]
+        steps += [("timeline", self._timeline()), ("anchored", self._anchored())]
         lookups = Lookups(self.anchoring.event_limit, self.dialect, lists=self.lists)
         columns = [
             f"{lookups.value(one)} AS x{place} {comment(one)}"
@@ -82,16 +84,19 @@ class Compiler:
         for stream in self.plan.streams:
             if stream.place in lookups.streams:
                 over, limit = self.plan.over(stream), self.anchoring.event_limit
-                steps += StreamSteps(stream, over, limit, lists=self.lists).steps()
+                steps += StreamSteps(
+                    stream, over, limit, lists=self.lists, heaviest=self.counts.heaviest
+                ).steps()
         joins = " ".join(lookups.joins.values())
-        own = [f"anchored.{column}" for column in ("k", "ts", "event_id", "label")]
+        own = [f"anchored.{column}" for column in ("k", "r", "ts", "event_id", "label")]
         own += ["anchored.weight"] if self.anchoring.sessions else []
         valued = f"SELECT {', '.join([*own, *columns])} FROM anchored {joins}"
         return [*steps, *lookups.steps.values(), ("valued", valued)]
 
     def first_steps(self) -> list[Step]:
         """Return the steps up to ``flagged``: every event of the visitors wanted, once."""
-        steps = [("copies", self._copies()), ("events", self._events())]
+        steps = [] if self.unique else [("copies", self._copies())]
+        steps.append(("events", self._events()))
         if self.anchoring.sessions is not None:
             steps += session_steps(self.anchoring, self.names)
         return [*steps, ("visitors", self._visitors()), ("flagged", self._flagged())]
@@ -122,6 +127,8 @@ class Compiler:
             if column not in EVENT_COLUMNS
         ]
         every = f"SELECT {', '.join(columns)} FROM {self.source} WHERE {self._counted}"
+        if self.unique:
+            return every
         return f"""
             {every} AND HASH(event_id) NOT IN (SELECT h FROM copies)
             UNION ALL
@@ -172,11 +179,16 @@ class Compiler:
             UNION ALL
             SELECT k, {at}, NULL, 1, label, {empty} FROM {self.anchors} JOIN visitors USING (key)"""
 
+    def _placed(self) -> str:
+        """Every row with its place (``r``) among its visitor's."""
+        place = "ROW_NUMBER() OVER (PARTITION BY k ORDER BY ts, event_id)"
+        return f"SELECT *, {place} AS r FROM flagged"
+
     def _timeline(self) -> str:
         """Every row with how much was known at its moment, and how much before each period."""
-        columns = ["k", "ts", "event_id", "anchor", *self._labels()]
-        for counts in self.counts.values():
-            columns += counts.sums()
+        columns = ["k", "r", "ts", "event_id", "anchor", *self._labels()]
+        for title, (over, flags) in self._counted_over().items():
+            columns += self.counts.sums(title, over, flags)
         if self.anchoring.stop_at_conversion:
             now = "OVER (PARTITION BY k ORDER BY ts)"
             columns.append(f"COUNT(goal) {now} AS goals_so_far")
@@ -191,20 +203,21 @@ class Compiler:
                 f" AS {kind}{stream.place}_{window.id}"
                 for kind, window in sorted(sums, key=str)
             ]
-        return f"SELECT {', '.join(columns)} FROM flagged"
+        words = self.counts.words()
+        rows = f"(SELECT *, {', '.join(words)} FROM placed) AS packed" if words else "placed"
+        return f"SELECT {', '.join(columns)} FROM {rows}"
 
-    def _counts(self, heaviest: int | None) -> dict[str, Lanes]:
+    def _counted_over(self) -> dict[str, tuple[str, list[str]]]:
         """Return the running counts: of every stream by now, and before each period."""
         known = self._frame("UNBOUNDED PRECEDING")
-        counts = {"n": Lanes("n", tuple(s.column for s in self.plan.streams), known, heaviest)}
+        counts = {"n": (known, [stream.column for stream in self.plan.streams])}
         for period in self.plan.periods:
-            over = [stream for stream, window in self.plan.bounds() if window == period]
             before = (
                 "OVER (PARTITION BY k ORDER BY ts RANGE BETWEEN UNBOUNDED PRECEDING"
                 f" AND {period.microseconds + 1} PRECEDING)"
             )
-            title = f"b_{period.id}"
-            counts[period.id] = Lanes(title, tuple(s.column for s in over), before, heaviest)
+            over = [stream.column for stream, window in self.plan.bounds() if window == period]
+            counts[period.id] = (before, over)
         return counts
 
     def _frame(self, begin: str) -> str:
@@ -224,12 +237,11 @@ class Compiler:
 
     def _anchored(self) -> str:
         """The anchors: how many events of each stream by then, and before each period."""
-        columns = ["k", "ts", "event_id", "label"]
+        columns = ["k", "r", "ts", "event_id", "label"]
         columns += ["weight"] if self.anchoring.sessions else []
-        now = self.counts["n"]
-        columns += [f"{now.read(s.column)} AS n{s.place}" for s in self.plan.streams]
+        columns += [f"{self.counts.count('n', s.column)} AS n{s.place}" for s in self.plan.streams]
         columns += [
-            f"{self.counts[period.id].read(stream.column)} AS b{stream.place}_{period.id}"
+            f"{self.counts.count(period.id, stream.column)} AS b{stream.place}_{period.id}"
             for stream, period in self.plan.bounds()
         ]
         columns += [
@@ -237,9 +249,15 @@ class Compiler:
             for one in self.plan.attributes
             if one.kind in SUMMED and one.window.kind == "period"
         ]
-        return f"""
-            SELECT {", ".join(dict.fromkeys(columns))}
-            FROM timeline WHERE anchor = 1 {self._sampled()}"""
+        chosen = f"FROM timeline WHERE anchor = 1 {self._sampled()}"
+        if self.counts.packed:
+            halves = [
+                half
+                for title, (_, flags) in self._counted_over().items()
+                for half in self.counts.halves(title, flags)
+            ]
+            chosen = f"FROM (SELECT *, {', '.join(halves)} {chosen}) AS chosen_rows"
+        return f"SELECT {', '.join(dict.fromkeys(columns))} {chosen}"
 
     def _sampled(self) -> str:
         """Keep some negatives and some anchors of a visitor, the same ones every time."""
@@ -263,7 +281,7 @@ def comment(one: Windowed) -> str:
     """Return a comment that says in words what an attribute is."""
     attribute = one.attribute
     names = [f"{e.vendor or 'any'} {e.name or 'any'}" for e in attribute.events] or ["any event"]
-    length = timedelta(microseconds=one.window.microseconds)
+    length = str(timedelta(microseconds=one.window.microseconds)).removesuffix(", 0:00:00")
     span = {"period": f"over {length}", "ttl": f"until a gap of {length}", "ever": "of all time"}
     words = f"{attribute.name}: {attribute.aggregation} of {', '.join(names)}"
     return _note(f"{words} {span[one.window.kind]}")

@@ -31,7 +31,7 @@ class Lookups:
         """Return an attribute's value at each anchor (a unique list as its length, or itself)."""
         result = self._result(one)
         cast = CASTS.get(one.attribute.type)
-        if cast and one.kind in (*SUMMED, "counter", "approx_count_distinct"):
+        if cast and one.kind in (*SUMMED, "approx_count_distinct"):
             result = f"CAST({result} AS {cast})"
         default = one.attribute.default_value
         if default is None:
@@ -43,7 +43,7 @@ class Lookups:
     def _result(self, one: Windowed) -> str:
         kind = one.kind
         if kind == "counter":
-            return self._when_present(one, f"{_n(one)} - ({self._first(one)}) + 1")
+            return self._when_present(one, self._many(one))
         if kind in ("first", "last", "time_since_first", "time_since_last"):
             row = self._first_row(one) if kind.endswith("first") else self._now(one)
             return self._when_present(one, self._read(one, row))
@@ -81,6 +81,12 @@ class Lookups:
         if one.window.kind == "period":
             return f"GREATEST({_b(one)}, {_n(one)} - {self.limit}) + 1"
         return "1" if one.window.kind == "ever" else f"{self._now(one)}.begin_{one.window.id}"
+
+    def _many(self, one: Windowed) -> str:
+        """Return how many events are in the window."""
+        if one.window.kind == "period":
+            return f"LEAST({_n(one)} - {_b(one)}, {self.limit})"
+        return _n(one) if one.window.kind == "ever" else f"{_n(one)} - {self._first(one)} + 1"
 
     def _row(self, alias: str, one: Windowed, number: str) -> str:
         """Join the stream's row of a number, once, and return its alias."""

@@ -25,7 +25,8 @@ class TrainingQuery:
     ``features`` maps the model's columns to expressions over the attributes' names and
     ``anchor_ts``, in which a unique list stands as its length; without it the columns are the raw
     attribute values, lists as lists. ``source`` names the atomic events, ``anchors`` a table of
-    the user's own anchors (``key``, ``anchor_ts``, ``label``). Columns: the key, ``anchor_ts``,
+    the user's own anchors (``key``, ``anchor_ts``, ``label``); ``unique`` spares the search for
+    copies where it is known that no event that counts has any. Columns: the key, ``anchor_ts``,
     ``event_id`` (not with own anchors), the columns, ``label``, and ``weight`` where rows were
     sampled.
 
@@ -38,33 +39,44 @@ class TrainingQuery:
     source: str = "atomic_events"
     anchors: str | None = None
     dialect: Dialect = "duckdb"
+    unique: bool = False
 
     def whole(self) -> str:
-        """Return it as one statement."""
-        return self._render(self._compiler().steps(), self._last())
+        """Return it as one statement, in the dialect."""
+        return self._laid_out(self.text())
+
+    def text(self) -> str:
+        """Return it as one statement of DuckDB's, not laid out for reading."""
+        return _written(self._compiler().steps(), self._last())
 
     def first(self) -> list[Step]:
-        """Return the steps up to ``flagged``, each with its own statement.
+        """Return the steps up to ``flagged``, each with its own statement of DuckDB's.
 
         Whoever runs it step by step makes them tables (``events`` a view), and then has `rest`
         run over any visitors of ``flagged``.
         """
-        return [(title, self._render([], query)) for title, query in self._compiler().first_steps()]
+        return self._compiler().first_steps()
 
     def rest(self, heaviest: int) -> str:
-        """Return what follows ``flagged``, for visitors of at most ``heaviest`` rows each."""
-        compiler = self._compiler(heaviest)
-        done = len(compiler.first_steps())
-        return self._render(compiler.steps()[done:], self._last())
+        """Return what follows ``placed``, for visitors of at most ``heaviest`` rows each.
+
+        ``placed`` is ``flagged`` with a column ``r``, which orders a visitor's rows by their moment
+        and ``event_id``.
+        """
+        steps = self._compiler(heaviest).steps()
+        titles = [title for title, _ in steps]
+        return _written(steps[titles.index("placed") + 1 :], self._last())
 
     def audit(self, *, whole: bool = True) -> str:
         """Return a query of (reason, events): how many events became no anchor, and why.
 
-        Without ``whole`` it reads the tables that `first` made.
+        Without ``whole`` it is DuckDB's, and reads the tables that `first` made.
         """
         compiler = self._compiler()
-        steps = compiler.first_steps() if whole else []
-        return self._render(steps, " UNION ALL ".join(self._reasons(compiler.key)))
+        reasons = " UNION ALL ".join(self._reasons(compiler.key))
+        if not whole:
+            return reasons
+        return self._laid_out(_written(compiler.first_steps(), reasons))
 
     def _compiler(self, heaviest: int | None = None) -> Compiler:
         return Compiler(
@@ -74,13 +86,14 @@ class TrainingQuery:
             source=self.source,
             anchors=self.anchors,
             dialect=self.dialect,
+            unique=self.unique,
             heaviest=heaviest,
         )
 
     def _last(self) -> str:
         """Name the columns: the key, the moment, the attributes or features, the label."""
         names = [str(attribute.name) for attribute in self.group.attributes or []]
-        own = ["key", "k", "ts", "MAKE_TIMESTAMP(ts) AS anchor_ts", "event_id", "label"]
+        own = ["key", "k", "r", "MAKE_TIMESTAMP(ts) AS anchor_ts", "event_id", "label"]
         key = f"key AS {name(str(self.group.attribute_key.name))}"
         columns = [key, "anchor_ts"] + ([] if self.anchors else ["event_id"])
         if self.features is None:
@@ -100,7 +113,7 @@ class TrainingQuery:
         return f"""
             SELECT {", ".join(columns)}
             FROM (SELECT {", ".join(own)} FROM valued JOIN visitors USING (k)) AS named
-            ORDER BY k, ts, event_id"""
+            ORDER BY k, r"""
 
     def _reasons(self, key: str) -> list[str]:
         whole = f"{key} IS NOT NULL AND event_id IS NOT NULL AND derived_tstamp IS NOT NULL"
@@ -134,8 +147,12 @@ class TrainingQuery:
             for mark, reason in DROPPED.items()
         ]
 
-    def _render(self, steps: list[Step], last: str) -> str:
-        """Return steps and a last query as one readable statement of the dialect."""
-        tables = ", ".join(f"{title} AS ({query})" for title, query in steps)
-        statement = f"WITH {tables} {last}" if tables else last
+    def _laid_out(self, statement: str) -> str:
+        """Return a statement in the dialect, so that it can be read."""
         return sqlglot.transpile(statement, read="duckdb", write=self.dialect, pretty=True)[0]
+
+
+def _written(steps: list[Step], last: str) -> str:
+    """Return steps and a last query as one statement."""
+    tables = ", ".join(f"{title} AS ({query})" for title, query in steps)
+    return f"WITH {tables} {last}"

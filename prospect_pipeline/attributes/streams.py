@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from prospect_pipeline.attributes.lanes import Lanes
 from prospect_pipeline.attributes.plan import Stream, Window, Windowed
 
 Step = tuple[str, str]
@@ -36,9 +37,16 @@ class StreamSteps:
     """
 
     def __init__(
-        self, stream: Stream, over: Sequence[Windowed], event_limit: int, *, lists: bool
+        self,
+        stream: Stream,
+        over: Sequence[Windowed],
+        event_limit: int,
+        *,
+        lists: bool,
+        heaviest: int | None,
     ) -> None:
         self.stream = stream
+        self.heaviest = heaviest
         self.tallied = ("unique_list", *RANKED) if lists else RANKED
         self.over = over
         self.limit = event_limit
@@ -49,10 +57,11 @@ class StreamSteps:
             ("numbered", self._numbered),
             ("spans", self._spans),
             ("sightings", self._sightings),
+            ("distinct", self._distinct),
             ("running", self._running),
             ("stream", self._winners),
         ]
-        steps, source = list[Step](), "flagged"
+        steps, source = list[Step](), "placed"
         for title, layer in layers:
             query = layer(source)
             if query is not None:
@@ -74,7 +83,7 @@ class StreamSteps:
         value = f"v{place} AS v," if self.stream.value else ""
         return f"""
             SELECT k, ts, {value}
-              ROW_NUMBER() OVER (PARTITION BY k ORDER BY ts, event_id) AS i
+              ROW_NUMBER() OVER (PARTITION BY k ORDER BY r) AS i
             FROM {source} WHERE {self.stream.column} IS NOT NULL"""
 
     def _spans(self, source: str) -> str | None:
@@ -109,19 +118,41 @@ class StreamSteps:
     def _span(self, window: Window, keys: str = "k") -> str:
         return f"{keys}, begin_{window.id}" if window.kind == "ttl" else keys
 
-    def _running(self, source: str) -> str | None:
-        columns = []
+    def _distinct(self, source: str) -> str | None:
+        """How many runs of a value within reach have begun, and how many are over, so far."""
+        runs: dict[str, dict[str, str]] = {}
         for window in self._windows(DISTINCT, "ttl", "ever"):
             new = "previous_i IS NULL"
             if window.kind == "ttl":
                 new += f" OR previous_i < begin_{window.id}"
-            columns.append(self._count(new, f"begun_{window.id}", self._span(window)))
+            runs.setdefault(self._span(window), {})[f"begun_{window.id}"] = new
         for window in self._windows(DISTINCT, "period"):
             length, limit = window.microseconds, self.limit
             new = f"previous_i IS NULL OR ts - previous_ts > {length} OR i - previous_i >= {limit}"
             over = f"next_i IS NULL OR next_ts - ts > {length} OR next_i - i >= {limit}"
-            columns.append(self._count(new, f"begun_{window.id}"))
-            columns.append(self._count(over, f"ended_{window.id}"))
+            runs.setdefault("k", {}).update({f"begun_{window.id}": new, f"ended_{window.id}": over})
+        for keys, flags in runs.items():
+            source = f"({self._counted(source, keys, flags)}) AS counted"
+        return f"SELECT * FROM {source}" if runs else None
+
+    def _counted(self, source: str, keys: str, flags: dict[str, str]) -> str:
+        """Count the rows so far that meet each condition."""
+        marks = {f"is_{title}": test for title, test in flags.items()}
+        word = f"w_{next(iter(flags))}_"
+        counts = Lanes(tuple(marks), self.heaviest, word)
+        over = f"OVER (PARTITION BY {keys} ORDER BY i {SO_FAR})"
+        marked = [f"CASE WHEN {test} THEN 1 END AS {mark}" for mark, test in marks.items()]
+        rows = f"(SELECT *, {', '.join(marked)} FROM {source}) AS flagged"
+        if words := counts.words():
+            rows = f"(SELECT *, {', '.join(words)} FROM {rows}) AS packed"
+        rows = f"(SELECT *, {', '.join(counts.sums('so_far', over, counts.flags))} FROM {rows})"
+        if halves := counts.halves("so_far", counts.flags):
+            rows = f"(SELECT *, {', '.join(halves)} FROM {rows} AS summed)"
+        read = [f"{counts.count('so_far', f'is_{title}')} AS {title}" for title in flags]
+        return f"SELECT *, {', '.join(read)} FROM {rows} AS halved"
+
+    def _running(self, source: str) -> str | None:
+        columns = []
         for aggregation, function in SUMMED.items():
             for window in self._windows([aggregation], "period", "ttl", "ever"):
                 frame = SO_FAR
@@ -145,9 +176,3 @@ class StreamSteps:
             for w in self._windows(["most_frequent"], "ttl", "ever")
         ]
         return f"SELECT *, {', '.join(columns)} FROM {source}" if columns else None
-
-    def _count(self, condition: str, title: str, keys: str = "k") -> str:
-        return (
-            f"COUNT(CASE WHEN {condition} THEN 1 END)"
-            f" OVER (PARTITION BY {keys} ORDER BY i {SO_FAR}) AS {title}"
-        )

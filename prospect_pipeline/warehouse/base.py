@@ -89,12 +89,17 @@ class DatasetFacts:
 
     rows: int
     positives: int
-    sql: str
+    query: TrainingQuery
     anchoring: Anchoring
     span: EventSpan
     dropped: dict[str, int]
     fingerprint: Fingerprint
     notes: tuple[str, ...] = ()
+
+    @property
+    def sql(self) -> str:
+        """The query, laid out for reading."""
+        return self.query.whole()
 
     def facts(self) -> dict[str, Any]:
         """Return what `--json` and Dagster's metadata show, as plain JSON types."""
@@ -172,9 +177,10 @@ def output_schema(query: TrainingQuery) -> pa.Schema:
     return pa.schema(fields)
 
 
-def fingerprint(sql: str, data: str) -> Fingerprint:
+def fingerprint(query: TrainingQuery, data: str) -> Fingerprint:
     """Return short digests of a definition (its query) and of the data that it ran on."""
-    return Fingerprint(_digest(sql), _digest(data), _digest(json.dumps([sql, data])))
+    text = query.text()
+    return Fingerprint(_digest(text), _digest(data), _digest(json.dumps([text, data])))
 
 
 def _digest(text: str) -> str:

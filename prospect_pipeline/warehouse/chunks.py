@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import duckdb
 import pyarrow as pa
@@ -20,7 +20,7 @@ import pyarrow as pa
 from prospect_pipeline.attributes.sql import TrainingQuery
 from prospect_pipeline.warehouse.base import Progress
 
-CHUNK_ROWS = 150_000
+CHUNK_ROWS = 300_000
 MOST_AT_ONCE = 4
 SAY_EVERY = 2.0
 
@@ -53,6 +53,10 @@ class ChunkedBuild:
 
     def prepare(self) -> None:
         """Run the first steps."""
+        copies, *_ = self.query.first()
+        self._create("TEMP TABLE copies", copies[1])
+        if not self.connection.execute("SELECT 1 FROM copies LIMIT 1").fetchall():
+            self.query = replace(self.query, unique=True)
         for title, statement in self.query.first():
             if title == "events":
                 self._create("TEMP VIEW events", statement)
@@ -60,9 +64,10 @@ class ChunkedBuild:
                 self._create("TABLE all_visitors", statement)
                 self._create("TEMP VIEW visitors", "SELECT * FROM all_visitors")
             elif title == "flagged":
-                self._create("TABLE all_flagged", f"SELECT * FROM ({statement}) ORDER BY k, ts")
+                ordered = f"SELECT * FROM ({statement}) ORDER BY k, ts, event_id"
+                self._create("TABLE all_flagged", ordered)
                 self._create("TEMP VIEW flagged", "SELECT * FROM all_flagged")
-            else:
+            elif title != "copies":
                 self._create(f"TEMP TABLE {title}", statement)
 
     def audit(self) -> dict[str, int]:
@@ -94,10 +99,10 @@ class ChunkedBuild:
         within = f"WHERE k BETWEEN {chunk.first} AND {chunk.last}"
         with self.connection.cursor() as own:
             # Tables, not views: DuckDB then knows how many rows there are, and joins accordingly.
-            for title in ("flagged", "visitors"):
-                own.execute(
-                    f"CREATE TEMP TABLE {title} AS SELECT * FROM memory.all_{title} {within}"
-                )
+            own.execute(
+                f"CREATE TEMP TABLE placed AS SELECT *, rowid AS r FROM memory.all_flagged {within}"
+            )
+            own.execute(f"CREATE TEMP TABLE visitors AS SELECT * FROM memory.all_visitors {within}")
             return own.sql(self._rest(chunk.heaviest)).to_arrow_table()
 
     def _rest(self, heaviest: int) -> str:

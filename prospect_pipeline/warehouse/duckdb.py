@@ -125,15 +125,14 @@ class DuckDBWarehouse:
                 positives += pc.sum(pc.equal(part.column("label"), 1)).as_py() or 0
             if own is None:
                 require_rows(rows, anchoring, span)
-            sql = query.whole()
             return DatasetFacts(
                 rows,
                 positives,
-                sql,
+                query,
                 anchoring,
                 span,
                 dropped,
-                fingerprint(sql, _digest(connection)),
+                fingerprint(query, _digest(connection)),
             )
 
 
@@ -152,9 +151,9 @@ def _span(
 
 
 def _digest(connection: duckdb.DuckDBPyConnection) -> str:
-    """Return a digest of the events that does not depend on their order."""
+    """Return a digest of what is read of the events, whatever their order."""
     [(digest,)] = connection.execute(
-        "SELECT BIT_XOR(HASH(event_id, derived_tstamp)) || ':' || COUNT(*) FROM atomic_events"
+        "SELECT SUM(HASH(atomic_events)) || ':' || COUNT(*) FROM atomic_events"
     ).fetchall()
     return str(digest)
 

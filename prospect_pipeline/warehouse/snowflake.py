@@ -101,11 +101,11 @@ class SnowflakeWarehouse:
             return TrainingSet(
                 rows=table.num_rows,
                 positives=pc.sum(pc.equal(table.column("label"), 1)).as_py() or 0,
-                sql=sql,
+                query=query,
                 anchoring=anchoring,
                 span=span,
                 dropped={reason: int(count) for reason, count in dropped.items() if count},
-                fingerprint=fingerprint(sql, self._digest(connection, as_of)),
+                fingerprint=fingerprint(query, self._digest(connection, query)),
                 notes=(f"Built in Snowflake as {self.result} by query {built.sfqid}.",),
                 table=table,
             )
@@ -185,12 +185,13 @@ class SnowflakeWarehouse:
         parts = [_cast(batch, schema) for batch in _batches(found)]
         return pa.concat_tables(parts) if parts else schema.empty_table()
 
-    def _digest(self, connection: Any, as_of: datetime) -> str:
-        """Return a digest of the events that does not depend on their order."""
+    def _digest(self, connection: Any, query: TrainingQuery) -> str:
+        """Return a digest of what the query reads of the events, whatever their order."""
+        columns = ", ".join(sorted(needed_columns(query.group, query.anchoring)))
         found = _run(
             connection,
-            "SELECT COUNT(*), SUM(MOD(HASH(event_id, derived_tstamp), 1000000007)) "
-            f"FROM {self.table} WHERE derived_tstamp <= {_moment(as_of)}",
+            f"SELECT COUNT(*), SUM(MOD(HASH({columns}), 1000000007)) FROM {query.source} "
+            f"WHERE derived_tstamp <= {_moment(query.anchoring.as_of)}",
         ).fetchall()
         return str(found)
 

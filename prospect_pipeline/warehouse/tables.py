@@ -37,7 +37,8 @@ class _Writer:
 
     def _open(self, schema: pa.Schema) -> Any:
         if self.suffix == ".parquet":
-            return pq.ParquetWriter(self.path, schema, compression="zstd")
+            repeated = [name for name in schema.names if name not in ("event_id", "anchor_ts")]
+            return pq.ParquetWriter(self.path, schema, compression="zstd", use_dictionary=repeated)
         nested = [field.name for field in schema if pa.types.is_nested(field.type)]
         if nested:
             raise InputError(

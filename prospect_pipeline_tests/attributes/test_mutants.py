@@ -156,7 +156,7 @@ RULES: dict[str, tuple[str, str]] = {
     "an aggregate starts afresh after a longer gap": (r"> 86400000000", "> 986400000000"),
     "a gap of exactly the ttl is none": (r"- earlier > 86400000000", "- earlier >= 86400000000"),
     "order by event_id where moments are the same": (
-        r"ts, event_id\) AS i", "ts, event_id DESC) AS i",
+        r"ts, event_id\) AS r", "ts, event_id DESC) AS r",
     ),
     "each event once": (r"HAVING COUNT\(\*\) > 1", "HAVING COUNT(*) > 99"),
     "the earliest copy counts": (r"ORDER BY collector_tstamp,", "ORDER BY collector_tstamp DESC,"),
