@@ -155,7 +155,7 @@ class Compiler:
     def _flagged(self) -> str:
         """The visitors' events with each stream's flag and value; anchors as rows of their own."""
         flags = [
-            f"CASE WHEN {s.condition} THEN {s.value or 1} END AS {s.column}"
+            f"CASE WHEN {s.condition} THEN {s.value or 'TRUE'} END AS {s.column}"
             for s in self.plan.streams
         ]
         joins = "JOIN visitors USING (key)"
@@ -167,7 +167,7 @@ class Compiler:
         else:
             own = [
                 f"{eligible(self.anchoring, self.names)} AS anchor",
-                f"CASE WHEN {goal(self.anchoring, self.names)} THEN 1 END AS goal",
+                f"CASE WHEN {goal(self.anchoring, self.names)} THEN TRUE END AS goal",
             ]
         rows = f"""
             SELECT k, ts, events.event_id, {", ".join([*own, *flags])} FROM events {joins}"""
