@@ -129,6 +129,26 @@ def test_the_report_is_a_page_with_inline_pictures_in_dagster(
     assert 0 < shown["roc_auc"] < 1
 
 
+def test_a_model_trains_on_anchors_of_ones_own(
+    everything: dg.ExecuteInProcessResult,
+    environment: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    made = everything.output_for_node("training_dataframe")
+    own = made[["domain_userid", "anchor_ts", "label"]].drop_duplicates(
+        ["domain_userid", "anchor_ts"]
+    )
+    own = own.assign(anchor_ts=own["anchor_ts"] + timedelta(hours=2))  # some are past as-of
+    own.to_parquet(tmp_path / "own.parquet")
+    with environment.context() as patch:
+        patch.setenv("PROSPECT_ANCHORS", str(tmp_path / "own.parquet"))
+        result = materialize("retrain")
+
+    assert result.success
+    assert metadata(result, "training_dataframe")["dagster/row_count"] == len(own)
+    assert all(check.passed for check in result.get_asset_check_evaluations())
+
+
 def test_a_failing_check_stops_the_model(
     everything: dg.ExecuteInProcessResult, environment: pytest.MonkeyPatch
 ) -> None:
