@@ -19,6 +19,7 @@ from snowplow_signals.models.model import (
     SignalsApiModelsViewCriterionCriterion,
 )
 from sqlglot import exp
+from sqlglot.dialects.duckdb import DuckDB
 
 from prospect_pipeline.attributes.definition import WITHOUT_PROPERTY
 from prospect_pipeline.attributes.properties import (
@@ -93,12 +94,12 @@ class Value:
 
 def literal(value: str | float | bool) -> str:
     """Return a value as an SQL literal, safely quoted."""
-    return exp.convert(value).sql("duckdb")
+    return exp.convert(value).sql(DuckDB)
 
 
 def name(identifier: str) -> str:
     """Return an identifier, quoted."""
-    return exp.to_identifier(identifier, quoted=True).sql("duckdb")
+    return exp.to_identifier(identifier, quoted=True).sql(DuckDB)
 
 
 def moment(value: datetime) -> str:

@@ -20,7 +20,7 @@ import pyarrow as pa
 from prospect_pipeline.attributes.sql import TrainingQuery
 from prospect_pipeline.warehouse.base import Progress
 
-CHUNK_ROWS = 300_000
+CHUNK_ROWS = 400_000
 MOST_AT_ONCE = 4
 SAY_EVERY = 2.0
 
@@ -80,7 +80,7 @@ class ChunkedBuild:
         chunks = self._chunks() or [Chunk(0, 0, 1, 0)]
         total, done, said = sum(chunk.rows for chunk in chunks), 0, time.monotonic()
         # Most steps of a chunk are too small for all cores, so a few chunks run side by side.
-        at_once = min(self._threads(), MOST_AT_ONCE)
+        at_once = min(max(self._threads() // 2, 1), MOST_AT_ONCE)
         with ThreadPoolExecutor(at_once) as pool:
             running: deque[tuple[Chunk, Future[pa.Table]]] = deque()
             while chunks or running:
