@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
-import importlib.util
 import json
 import sys
 import time
@@ -15,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from prospect_pipeline.errors import InputError, ProspectError
+from prospect_pipeline.errors import ProspectError
 from prospect_pipeline.settings import (
     DEMO_USERS,
     Clock,
@@ -132,7 +130,8 @@ def events(users: int, seed: int, end: str | None, out: Path) -> None:
 @click.option(
     "--attributes", "definition", help="An SDK attribute group, FILE.py:NAME or MODULE:NAME."
 )
-@click.option("--anchors", type=FILE, help="Your own anchors: the key, anchor_ts, label.")
+@click.option("--anchors", help="Your own anchors' file, or FILE.py:NAME of SessionAnchors.")
+@click.option("--goal", help="FILE.py:NAME of the goal's Criteria; default: goal events.")
 @click.option("--strictly-before", is_flag=True, help="Leave out events at anchor_ts itself.")
 @click.option("--columns", type=click.Choice(["features", "attributes"]), default=None)
 def dataset(
@@ -142,29 +141,27 @@ def dataset(
     as_json: bool,
     out: Path,
     definition: str | None,
-    anchors: Path | None,
+    anchors: str | None,
+    goal: str | None,
     strictly_before: bool,
     columns: str | None,
 ) -> None:
     """Build a training set from atomic events."""
     from prospect_pipeline.warehouse.base import DatasetRequest
     from prospect_pipeline.warehouse.duckdb import DuckDBWarehouse
-    from prospect_pipeline.warehouse.tables import write_table
 
     if events is None:
         raise click.UsageError("Missing option '--events': a file of atomic events.")
     started = time.monotonic()
-    settings = TrainingSettings.load(as_of=as_of, cohort=cohort)
+    settings = TrainingSettings.load(as_of=as_of, cohort=cohort, anchors=anchors, goal=goal)
     chosen = columns or ("attributes" if definition else "features")
     if definition and chosen == "features":
         raise click.UsageError(
             "--columns features are the model's, over the tutorial's attributes; "
             "with --attributes use --columns attributes."
         )
-    request = DatasetRequest(_group(definition), settings, chosen, anchors, strictly_before)  # type: ignore[arg-type]
-    _say(f"Reading {events} ...")
-    made = DuckDBWarehouse(events).training_set(request)
-    write_table(made.table, out)
+    request = DatasetRequest(_group(definition), settings, chosen, None, strictly_before)  # type: ignore[arg-type]
+    made = DuckDBWarehouse(events).write_training_set(request, out, _say)
     dropped = ", ".join(f"{count:,} {reason}" for reason, count in made.dropped.items())
     _say(f"{made.rows:,} rows, {made.positives:,} positive: {out}")
     _say(f"Left out: {dropped or 'nothing'}")
@@ -178,6 +175,8 @@ def dataset(
 @click.option("--as-of", help="The cohort's today, ISO; default: now.")
 @click.option("--cohort", help="OLDEST:NEWEST days before as-of (60:30), or 'all'.")
 @click.option("--attributes", "definition", help="An SDK attribute group, as for `dataset`.")
+@click.option("--anchors", help="FILE.py:NAME of SessionAnchors, or a table of your own.")
+@click.option("--goal", help="FILE.py:NAME of the goal's Criteria; default: goal events.")
 @click.option("--strictly-before", is_flag=True, help="Leave out events at anchor_ts itself.")
 @click.option("--columns", type=click.Choice(["features", "attributes"]), default=None)
 def sql(
@@ -185,27 +184,25 @@ def sql(
     as_of: str | None,
     cohort: str | None,
     definition: str | None,
+    anchors: str | None,
+    goal: str | None,
     strictly_before: bool,
     columns: str | None,
 ) -> None:
     """Print the query that builds the training set."""
     from prospect_pipeline.attributes.anchors import Anchoring
-    from prospect_pipeline.attributes.sql import training_query
+    from prospect_pipeline.attributes.sql import TrainingQuery
     from prospect_pipeline.warehouse.base import FEATURE_EXPRESSIONS
 
-    settings = TrainingSettings.load(as_of=as_of, cohort=cohort)
+    settings = TrainingSettings.load(as_of=as_of, cohort=cohort, anchors=anchors, goal=goal)
     anchoring = Anchoring.from_settings(
         settings, settings.as_of_moment or datetime.now(UTC), strictly_before=strictly_before
     )
     raw = (columns or ("attributes" if definition else "features")) == "attributes"
-    click.echo(
-        training_query(
-            _group(definition),
-            anchoring,
-            features=None if raw else FEATURE_EXPRESSIONS,
-            dialect=dialect,  # type: ignore[arg-type]
-        )
-    )
+    features = None if raw else FEATURE_EXPRESSIONS
+    own = settings.anchors if anchoring.sessions is None else None
+    query = TrainingQuery(_group(definition), anchoring, features, anchors=own, dialect=dialect)  # type: ignore[arg-type]
+    click.echo(query.whole())
 
 
 @cli.command()
@@ -251,29 +248,11 @@ def _group(definition: str | None) -> AttributeGroup:
     from snowplow_signals import AttributeGroup
 
     from prospect_pipeline.attributes import prospect
+    from prospect_pipeline.attributes.named import load_named
 
     if definition is None:
         return prospect.attribute_group(DefinitionSettings.load())
-    place, _, name = definition.rpartition(":")
-    if not place:
-        raise InputError(f"'{definition}' is not FILE.py:NAME or MODULE:NAME.")
-    try:
-        if place.endswith(".py"):
-            spec = importlib.util.spec_from_file_location("user_attributes", place)
-            assert spec is not None and spec.loader is not None
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
-        else:
-            module = importlib.import_module(place)
-    except (ImportError, OSError) as error:
-        raise InputError(f"'{place}' cannot be loaded: {error}.") from None
-    group = getattr(module, name, None)
-    if not isinstance(group, AttributeGroup):
-        raise InputError(
-            f"'{name}' in '{place}' is {type(group).__name__}; expected an attribute group of the "
-            "Signals SDK."
-        )
-    return group
+    return load_named(definition, AttributeGroup)
 
 
 def _moment(text: str, option: str) -> datetime:

@@ -27,7 +27,12 @@ def build_defs(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
             assets.registered_model,
             assets.evaluation_report,
         ],
-        asset_checks=[checks.training_data_checks],
+        asset_checks=[
+            checks.training_data_checks,
+            checks.no_leakage,
+            checks.events_are_fresh,
+            checks.counts_like_last_run,
+        ],
         jobs=[automation.deploy_configuration, automation.retrain, automation.everything],
         schedules=[automation.weekly_retraining],
         resources={

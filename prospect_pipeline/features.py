@@ -97,7 +97,7 @@ def value(feature: Feature, attributes: Mapping[str, Any], moment: datetime) -> 
 def expression(feature: Feature) -> str:
     """Return the same as SQL over the attributes' names, where a list stands as its length."""
     if feature.kind == "weekday":
-        return "EXTRACT(ISODOW FROM ts)"
+        return "ISODOW(anchor_ts)"
     raw = f'"{feature.attribute}"'
     if feature.kind == "text":
         return f"COALESCE({raw}, '')"

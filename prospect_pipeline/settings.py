@@ -115,6 +115,9 @@ class DataSettings(_Settings):
     """Where the embedded defaults keep everything."""
 
     data_dir: Path = Field(Path("data"), validation_alias="PROSPECT_DATA_DIR")
+    memory_limit: Annotated[str, Field(pattern=r"^\d+(\.\d+)? ?[KMGT]i?B$")] = Field(
+        "4GB", validation_alias="PROSPECT_MEMORY_LIMIT"
+    )
 
     @property
     def root(self) -> Path:
@@ -197,6 +200,15 @@ class SnowflakeSettings(_Settings):
     database: str | None = Field(None, validation_alias="SNOWFLAKE_DATABASE")
     schema_: str | None = Field(None, validation_alias="SNOWFLAKE_SCHEMA")
     atomic_table: str | None = Field(None, validation_alias="ATOMIC_TABLE")
+    private_key_password: SecretStr | None = Field(
+        None, validation_alias="SNOWFLAKE_PRIVATE_KEY_PASSWORD"
+    )
+    training_table: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = Field(
+        "PROSPECT_TRAINING_SET", validation_alias="SNOWFLAKE_TRAINING_TABLE"
+    )
+    statement_timeout: PositiveInt = Field(
+        3600, validation_alias="SNOWFLAKE_STATEMENT_TIMEOUT_SECONDS"
+    )
 
     @model_validator(mode="after")
     def _whole_group_only(self) -> Self:
@@ -253,6 +265,7 @@ class TrainingSettings(_Settings):
     as_of: Annotated[str | None, AfterValidator(lambda x: x and parse_moment(x).isoformat())] = (
         Field(None, validation_alias="PROSPECT_AS_OF")
     )
+    anchors: str | None = Field(None, validation_alias="PROSPECT_ANCHORS")
     cohort: Cohort = Field("60:30", validation_alias="PROSPECT_COHORT")
     app_ids: Names = Field(("website", "hs-landing"), validation_alias="PROSPECT_APP_IDS")
     excluded_events: Names = Field(
@@ -267,6 +280,9 @@ class TrainingSettings(_Settings):
     horizon_minutes: Annotated[int, Field(gt=0, le=60 * 24 * 90)] = Field(
         60, validation_alias="PROSPECT_HORIZON_MINUTES"
     )
+    goal: str | None = Field(None, validation_alias="PROSPECT_GOAL")
+    goal_count: PositiveInt = Field(1, validation_alias="PROSPECT_GOAL_COUNT")
+    stop_at_conversion: bool = Field(False, validation_alias="PROSPECT_STOP_AT_CONVERSION")
     anchors_per_visitor: PositiveInt | None = Field(
         None, validation_alias="PROSPECT_ANCHORS_PER_VISITOR"
     )
@@ -275,6 +291,12 @@ class TrainingSettings(_Settings):
     )
     period_event_limit: PositiveInt = Field(100, validation_alias="SIGNALS_PERIOD_EVENT_LIMIT")
     min_converters: PositiveInt = Field(100, validation_alias="MIN_CONVERTERS")
+    freshness_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        48.0, validation_alias="PROSPECT_FRESHNESS_HOURS"
+    )
+    count_change: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        0.5, validation_alias="PROSPECT_COUNT_CHANGE"
+    )
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(0, validation_alias="PROSPECT_SEED")
 
     @property

@@ -30,6 +30,8 @@ SCHEMA = pa.schema(
         ("mkt_medium", pa.string()),
         ("mkt_campaign", pa.string()),
         ("useragent", pa.string()),
+        ("se_value", pa.float64()),
+        ("domain_sessionidx", pa.int64()),
         (YAUAA, pa.string()),
     ]
 )
@@ -71,8 +73,8 @@ def write(events: list[Event], path: Path) -> Path:
 # Moments on a coarse grid, so that ties and gaps of exactly a period are common.
 _MOMENTS = st.sampled_from(
     [
-        NOW - DAY * d - timedelta(microseconds=u)
-        for d in (0, 1, 6, 7, 8, 14, 29, 30, 31, 37, 60)
+        NOW - DAY * d - timedelta(hours=h, microseconds=u)
+        for d, h in [(0, 1), *((d, 0) for d in (0, 1, 6, 7, 8, 14, 29, 30, 31, 37, 60))]
         for u in (0, 1)
     ]
 )
@@ -105,6 +107,9 @@ def drawn_event(draw: st.DrawFn) -> Event:
         mkt_medium=draw(st.sampled_from([None, None, "cpc", "email"])),
         mkt_campaign=draw(st.sampled_from([None, "a", "b", "c"])),
         collector_tstamp=draw(st.sampled_from([None, NOW, NOW + DAY])),
+        # Quarters: their sums are exact, in whatever order they are added.
+        se_value=draw(st.sampled_from([None, -3.25, 0.0, 1.5, 2.0, 10.75])),
+        domain_sessionidx=draw(st.sampled_from([None, 1, 2, 3, -7])),
     )
     made[YAUAA] = draw(
         st.sampled_from(

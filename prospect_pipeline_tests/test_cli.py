@@ -72,7 +72,7 @@ def test_a_training_set_of_ones_own_attributes(tmp_path: Path) -> None:
 def test_the_query_is_printed(tmp_path: Path) -> None:
     done = prospect("sql", "--as-of", "2026-05-01", cwd=tmp_path)
 
-    assert done.stdout.startswith("WITH events AS (")
+    assert done.stdout.startswith("WITH copies AS (")
     assert "num_page_views_l7d: counter" in done.stdout
 
 

@@ -134,7 +134,7 @@ def test_there_is_an_sql_expression_for_each_column_in_order() -> None:
     ("name", "sql"),
     [
         ("latest_app_id", """COALESCE("latest_app_id", '')"""),
-        ("day_of_week", "EXTRACT(ISODOW FROM ts)"),
+        ("day_of_week", "ISODOW(anchor_ts)"),
         ("num_sessions_l7d", 'COALESCE("num_sessions_l7d", 0)'),
         ("num_page_views_l7d", 'COALESCE("num_page_views_l7d", 0)'),
         ("had_conversions_l7d", 'CASE WHEN "num_conversions_l7d" > 0 THEN 1 ELSE 0 END'),

@@ -2,12 +2,14 @@
 
 import re
 import tomllib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from prospect_pipeline import settings as module
+from prospect_pipeline.attributes.anchors import Anchoring
+from prospect_pipeline.attributes.sql import TrainingQuery
 from prospect_pipeline.cli import cli
 from prospect_pipeline.settings import TrainingSettings, _Settings
 from prospect_pipeline.warehouse.base import DatasetRequest
@@ -18,6 +20,7 @@ from prospect_pipeline_tests.events import event, write
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 README = (ROOT / "README.md").read_text()
+TRAINING_PAGE = (ROOT / "docs" / "training-data.md").read_text()
 
 
 def test_the_readme_stays_short() -> None:
@@ -83,3 +86,35 @@ def test_the_lock_holds_versions_and_no_addresses() -> None:
     assert "://" not in lock
     assert not [name for name in names if name.startswith("nvidia-nccl")]
     assert {re.split(r"[\[><=;# ]", each)[0].lower() for each in wanted} <= names
+
+
+def test_the_session_anchors_of_the_docs_work(tmp_path: Path) -> None:
+    [code] = re.findall(r"```python\n(.*?)```", TRAINING_PAGE, flags=re.DOTALL)
+    (tmp_path / "sessions.py").write_text(code)
+    march = datetime(2026, 3, 10, tzinfo=UTC)
+    events = [
+        event("a", march, session="won"),
+        event("b", march + timedelta(minutes=1), "submit_form", session="won"),
+        event("c", march, session="lost", user="bob"),
+        event("d", march + timedelta(minutes=1), session="lost", user="bob"),
+    ]
+    settings = TrainingSettings.load(anchors=f"{tmp_path / 'sessions.py'}:anchors")
+
+    made = DuckDBWarehouse(write(events, tmp_path / "events.parquet")).training_set(
+        DatasetRequest(GROUP, settings)
+    )
+
+    found = {row["event_id"]: (row["label"], row["weight"]) for row in made.table.to_pylist()}
+    assert found == {"b": (1, 1.0), "d": (0, 1.0)}
+
+
+def test_the_steps_of_the_docs_are_those_of_the_query() -> None:
+    everyone = Anchoring(datetime(2026, 5, 1, tzinfo=UTC), None)
+    sql = TrainingQuery(GROUP, everyone).whole()
+
+    described = re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`.*?) \|", TRAINING_PAGE, re.M)))
+
+    for step in set(described) - {"sessions", "candidates", "chosen"}:
+        if not step.endswith("_N"):
+            assert re.search(rf"\b{step} AS \(", sql), step
+    assert "stream_0 AS (" in sql

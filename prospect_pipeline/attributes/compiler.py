@@ -1,38 +1,38 @@
-"""The steps of the training query, one common table expression each.
+"""The steps of the training query, one common table expression each, in the order of the data.
 
-Events that count for the same reason form a *stream* (see `plan`). Within a visitor each stream
-is numbered 1, 2, 3 ...; running numbers (``c0``, ``c1`` ...) stand on every row of the timeline. A
-period's frame is found once per row, as the number of its first row; the running numbers just
-before it bound every stream's window: from ``a`` to ``n``. The limit of 100 events is
-``a >= n - 99``. A count is ``n - a + 1``, a first value is that numbered ``a``, a last one that
-numbered ``n``. A value's occurrences within reach of each other form runs; the distinct values in
-a window are the runs begun by ``n`` less the runs over before ``a``.
+Events that count for the same reason form a *stream* (see `plan`). On a visitor's timeline every
+row knows how many events of each stream there were by its moment (``n``), and how many before each
+period (``b``): every window is a pair of numbers. Each stream's events are numbered, and carry what
+is known when they happen (see `streams`); an attribute is then looked up by number (see `lookups`).
 
-No join is on time and nothing is compared pair by pair, so the cost grows with the events, however
-heavy a single visitor is (but for raw lists, of which each holds at most 100 values).
+Moments are integers (microseconds since 1970, UTC) and visitors are numbered. Frames go by moment
+alone, so that events at the same moment are known to each other; ``event_id`` orders them where
+order matters. No join is on time and nothing is compared pair by pair, so the cost grows with the
+events, however heavy a single visitor is.
 """
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from snowplow_signals import AttributeGroup
-from snowplow_signals.models.model import Attribute
 
 from prospect_pipeline.attributes import expressions
-from prospect_pipeline.attributes.anchors import Anchoring, eligible, goal
-from prospect_pipeline.attributes.expressions import interval, literal, moment, name
-from prospect_pipeline.attributes.plan import Plan, Windowed
-from prospect_pipeline.attributes.properties import key_source
-
-LIST_LIMIT = 100
-Step = tuple[str, str]
-
-
-def comment(attribute: Attribute) -> str:
-    """Return a comment that says in words what an attribute is."""
-    names = [f"{e.vendor or 'any'} {e.name or 'any'}" for e in attribute.events] or ["any event"]
-    span = f"over {attribute.period}" if attribute.period else "of all time"
-    words = f"{attribute.name}: {attribute.aggregation} of {', '.join(names)} {span}"
-    return f"/* {words} */"
+from prospect_pipeline.attributes.anchors import (
+    APP,
+    Anchoring,
+    eligible,
+    goal,
+    microseconds,
+    session_steps,
+)
+from prospect_pipeline.attributes.definition import check_criteria
+from prospect_pipeline.attributes.expressions import Dialect, literal, moment, since_epoch
+from prospect_pipeline.attributes.lanes import Lanes
+from prospect_pipeline.attributes.lookups import Lookups
+from prospect_pipeline.attributes.plan import EVENT_COLUMNS, MICROSECOND, Plan, Windowed
+from prospect_pipeline.attributes.properties import Source, key_source
+from prospect_pipeline.attributes.streams import SUMMED, Step, StreamSteps
 
 
 class Compiler:
@@ -46,243 +46,251 @@ class Compiler:
         lists: bool,
         source: str,
         anchors: str | None,
+        dialect: Dialect,
+        unique: bool = False,
+        heaviest: int | None = None,
     ) -> None:
-        self.plan = Plan.of(group)
+        self.group = group
         self.anchoring = anchoring
         self.lists = lists
         self.source = source
         self.anchors = anchors
-        self.key = expressions.read(key_source(group.attribute_key))
+        self.dialect = dialect
+        self.unique = unique
+        self.reads: dict[Source, str] = {}
+        self.key = expressions.identifier(key_source(group.attribute_key), dialect)
+        self.plan = Plan(group, self.names)
+        if anchoring.goal is not None:
+            check_criteria(anchoring.goal, "the goal")
+        for place in anchoring.sources():
+            self.names(place)
+        self.counts = Lanes(tuple(s.column for s in self.plan.streams), heaviest)
 
-    def steps(self) -> list[tuple[str, str]]:
+    def names(self, source: Source) -> str:
+        """Return the column of ``events`` that holds what is read from a place in an event."""
+        if source not in self.reads:
+            self.reads[source] = f"p{len(self.reads)}" if source.path else source.column
+        return self.reads[source]
+
+    def steps(self) -> list[Step]:
         """Return (name, query) of every step up to ``valued``, one row for each anchor."""
-        steps: list[Step] = [("events", self._events()), ("visitors", self._visitors())]
-        steps += [("flagged", self._flagged())]
-        steps += [("timeline", self._timeline()), ("framed", self._framed())]
-        steps += [("bounded", self._bounded()), ("anchored", self._anchored())]
-        for window in self.plan.of_kind("unique_list"):
-            steps += [
-                (f"seen_{window.id}", self._seen(window)),
-                (f"runs_{window.id}", self._runs(window)),
-            ]
-            if self.lists:
-                steps.append((f"lists_{window.id}", self._lists(window)))
-        for place in sorted({w.stream.place for w in self.plan.of_kind("first", "last")}):
-            numbered = f"SELECT k, c{place} AS i, v{place} AS v FROM timeline WHERE f{place} = 1"
-            steps.append((f"values_{place}", numbered))
-        return [*steps, ("valued", self._valued())]
+        steps = [*self.first_steps(), ("placed", self._placed())]
+        steps += [("timeline", self._timeline()), ("anchored", self._anchored())]
+        lookups = Lookups(self.anchoring.event_limit, self.dialect, lists=self.lists)
+        columns = [
+            f"{lookups.value(one)} AS x{place} {comment(one)}"
+            for place, one in enumerate(self.plan.attributes)
+        ]
+        for stream in self.plan.streams:
+            if stream.place in lookups.streams:
+                over, limit = self.plan.over(stream), self.anchoring.event_limit
+                steps += StreamSteps(
+                    stream, over, limit, lists=self.lists, heaviest=self.counts.heaviest
+                ).steps()
+        joins = " ".join(lookups.joins.values())
+        own = [f"anchored.{column}" for column in ("k", "r", "ts", "event_id", "label")]
+        own += ["anchored.weight"] if self.anchoring.sessions else []
+        valued = f"SELECT {', '.join([*own, *columns])} FROM anchored {joins}"
+        return [*steps, *lookups.steps.values(), ("valued", valued)]
+
+    def first_steps(self) -> list[Step]:
+        """Return the steps up to ``flagged``: every event of the visitors wanted, once."""
+        steps = [] if self.unique else [("copies", self._copies())]
+        steps.append(("events", self._events()))
+        if self.anchoring.sessions is not None:
+            steps += session_steps(self.anchoring, self.names)
+        return [*steps, ("visitors", self._visitors()), ("flagged", self._flagged())]
+
+    @property
+    def _counted(self) -> str:
+        """The condition under which a row of the source is an event that counts."""
+        return (
+            f"{self.key} IS NOT NULL AND event_id IS NOT NULL"
+            f" AND derived_tstamp <= {moment(self.anchoring.as_of)}"
+        )
+
+    def _copies(self) -> str:
+        """Which ids may stand for several events; whether they do is seen where it matters."""
+        return f"""
+            SELECT HASH(event_id) AS h FROM {self.source} WHERE {self._counted}
+            GROUP BY HASH(event_id) HAVING COUNT(*) > 1"""
 
     def _events(self) -> str:
+        columns = [
+            f"{self.key} AS key",
+            f"{since_epoch('derived_tstamp')} AS ts",
+            *EVENT_COLUMNS,
+        ]
+        columns += [
+            f"{expressions.read(source, self.dialect)} AS {column} {_path(source)}"
+            for source, column in self.reads.items()
+            if column not in EVENT_COLUMNS
+        ]
+        every = f"SELECT {', '.join(columns)} FROM {self.source} WHERE {self._counted}"
+        if self.unique:
+            return every
         return f"""
-            SELECT {self.key} AS key, derived_tstamp AS ts, *
-            FROM {self.source}
-            WHERE {self.key} IS NOT NULL AND event_id IS NOT NULL
-              AND derived_tstamp <= {moment(self.anchoring.as_of)}
+            {every} AND HASH(event_id) NOT IN (SELECT h FROM copies)
+            UNION ALL
+            {every} AND HASH(event_id) IN (SELECT h FROM copies)
             QUALIFY ROW_NUMBER() OVER (
               PARTITION BY event_id ORDER BY collector_tstamp NULLS LAST, derived_tstamp
             ) = 1"""
 
     def _visitors(self) -> str:
-        if self.anchors is not None:
-            return f"""
-            SELECT key, ROW_NUMBER() OVER (ORDER BY key) AS k
-            FROM (SELECT DISTINCT key FROM {self.anchors}) AS wanted"""
-        since, until = self.anchoring.window
-        seen = [f"ts >= {moment(since)}"] if since else []
-        if self.anchoring.cohort and self.anchoring.app_ids:
-            seen.append(f"app_id IN ({', '.join(map(literal, self.anchoring.app_ids))})")
-        return f"""
-            SELECT key, ROW_NUMBER() OVER (ORDER BY key) AS k
-            FROM events WHERE {" AND ".join(seen) or "TRUE"}
-            GROUP BY key HAVING MIN(ts) <= {moment(until)}"""
+        given = "chosen" if self.anchoring.sessions else self.anchors
+        if given is not None:
+            keys = f"SELECT DISTINCT key FROM {given}"
+        else:
+            since, until = self.anchoring.window
+            seen = [f"ts >= {microseconds(since)}"] if since else []
+            if self.anchoring.cohort and self.anchoring.app_ids:
+                apps = ", ".join(map(literal, self.anchoring.app_ids))
+                seen.append(f"{self.names(APP)} IN ({apps})")
+            keys = f"""
+                SELECT key FROM events WHERE {" AND ".join(seen) or "TRUE"}
+                GROUP BY key HAVING MIN(ts) <= {microseconds(until)}"""
+        return f"SELECT key, ROW_NUMBER() OVER (ORDER BY key) AS k FROM ({keys}) AS wanted"
 
     def _flagged(self) -> str:
         """The visitors' events with each stream's flag and value; anchors as rows of their own."""
-        streams = self.plan.streams
-        flags = [f"CASE WHEN {s.condition} THEN 1 END AS f{s.place}" for s in streams]
-        values = [
-            f"CASE WHEN {s.condition} THEN {s.value} END AS v{s.place}"
-            for s in streams
-            if s.value is not None
-        ]
-        anchor = "0" if self.anchors else eligible(self.anchoring)
-        rows = f"""
-            SELECT k, key, ts, event_id, {anchor} AS anchor,
-              CASE WHEN {goal(self.anchoring)} THEN 1 END AS goal,
-              NULL AS given, {", ".join([*flags, *values])}
-            FROM events JOIN visitors USING (key)"""
-        if self.anchors is None:
-            return rows
-        empty = ["NULL" for _ in [*flags, *values]]
-        return f"""{rows}
-            UNION ALL
-            SELECT k, key, anchor_ts, NULL, 1, NULL, label, {", ".join(empty)}
-            FROM {self.anchors} JOIN visitors USING (key)"""
-
-    def _timeline(self) -> str:
-        running = [
-            f"COUNT(f{s.place}) OVER (PARTITION BY k ORDER BY ts, event_id"
-            f" ROWS UNBOUNDED PRECEDING) AS c{s.place}"
+        flags = [
+            f"CASE WHEN {s.condition} THEN {s.value or 'TRUE'} END AS {s.column}"
             for s in self.plan.streams
         ]
-        numbered = "ROW_NUMBER() OVER (PARTITION BY k ORDER BY ts, event_id) AS r"
-        return f"SELECT *, {', '.join([numbered, *running])} FROM flagged"
+        joins = "JOIN visitors USING (key)"
+        if self.anchoring.sessions:
+            own = ["CASE WHEN label IS NULL THEN 0 ELSE 1 END AS anchor", "label", "weight"]
+            joins += " LEFT JOIN chosen ON chosen.event_id = events.event_id"
+        elif self.anchors:
+            own = ["0 AS anchor", "NULL AS label"]
+        else:
+            own = [
+                f"{eligible(self.anchoring, self.names)} AS anchor",
+                f"CASE WHEN {goal(self.anchoring, self.names)} THEN TRUE END AS goal",
+            ]
+        rows = f"""
+            SELECT k, ts, events.event_id, {", ".join([*own, *flags])} FROM events {joins}"""
+        if self.anchors is None:
+            return rows
+        at = since_epoch("anchor_ts")
+        empty = ", ".join("NULL" for _ in flags)
+        return f"""{rows}
+            UNION ALL
+            SELECT k, {at}, NULL, 1, label, {empty} FROM {self.anchors} JOIN visitors USING (key)"""
 
-    def _framed(self) -> str:
-        frames = [
-            f"MIN(r) OVER (PARTITION BY k ORDER BY ts RANGE BETWEEN {interval(period)} PRECEDING"
-            f" AND CURRENT ROW) AS start_{place}"
-            for place, period in enumerate(self.plan.periods)
-        ]
-        peers = "PARTITION BY k ORDER BY ts RANGE BETWEEN CURRENT ROW AND CURRENT ROW"
-        last = (
-            f"MIN(r) OVER ({peers}) - 1"
-            if self.anchoring.strictly_before
-            else f"MAX(r) OVER ({peers})"
-        )
-        ahead = interval(self.anchoring.horizon)
-        within = f"PARTITION BY k ORDER BY ts RANGE BETWEEN CURRENT ROW AND {ahead} FOLLOWING"
-        label = f"COUNT(goal) OVER ({within}) - COUNT(goal) OVER ({peers}) AS goals_ahead"
-        return f"SELECT *, {', '.join([*frames, f'{last} AS last_r', label])} FROM timeline"
+    def _placed(self) -> str:
+        """Every row with its place (``r``) among its visitor's."""
+        place = "ROW_NUMBER() OVER (PARTITION BY k ORDER BY ts, event_id)"
+        return f"SELECT *, {place} AS r FROM flagged"
 
-    def _bounded(self) -> str:
-        """Every row with each stream's running number just before each period's frame."""
-        needed = sorted(
-            {(w.stream.place, w.period) for w in self.plan.windows if w.period is not None}
-        )
-        bounds = [f"p{p}.c{s} - COALESCE(p{p}.f{s}, 0) AS b{s}_{p}" for s, p in needed]
-        joins = [
-            f"JOIN timeline AS p{p} ON p{p}.k = framed.k AND p{p}.r = framed.start_{p}"
-            for p in range(len(self.plan.periods))
+    def _timeline(self) -> str:
+        """Every row with how much was known at its moment, and how much before each period."""
+        columns = ["k", "r", "ts", "event_id", "anchor", *self._labels()]
+        for title, (over, flags) in self._counted_over().items():
+            columns += self.counts.sums(title, over, flags)
+        if self.anchoring.stop_at_conversion:
+            now = "OVER (PARTITION BY k ORDER BY ts)"
+            columns.append(f"COUNT(goal) {now} AS goals_so_far")
+        for stream in self.plan.streams:
+            sums = {
+                (one.kind, one.window)
+                for one in self.plan.over(stream)
+                if one.kind in SUMMED and one.window.kind == "period"
+            }
+            columns += [
+                f"{SUMMED[kind]}(v{stream.place}) {self._frame(f'{window.microseconds} PRECEDING')}"
+                f" AS {kind}{stream.place}_{window.id}"
+                for kind, window in sorted(sums, key=str)
+            ]
+        words = self.counts.words()
+        rows = f"(SELECT *, {', '.join(words)} FROM placed) AS packed" if words else "placed"
+        return f"SELECT {', '.join(columns)} FROM {rows}"
+
+    def _counted_over(self) -> dict[str, tuple[str, list[str]]]:
+        """Return the running counts: of every stream by now, and before each period."""
+        known = self._frame("UNBOUNDED PRECEDING")
+        counts = {"n": (known, [stream.column for stream in self.plan.streams])}
+        for period in self.plan.periods:
+            before = (
+                "OVER (PARTITION BY k ORDER BY ts RANGE BETWEEN UNBOUNDED PRECEDING"
+                f" AND {period.microseconds + 1} PRECEDING)"
+            )
+            over = [stream.column for stream, window in self.plan.bounds() if window == period]
+            counts[period.id] = (before, over)
+        return counts
+
+    def _frame(self, begin: str) -> str:
+        end = "1 PRECEDING" if self.anchoring.strictly_before else "CURRENT ROW"
+        return f"OVER (PARTITION BY k ORDER BY ts RANGE BETWEEN {begin} AND {end})"
+
+    def _labels(self) -> list[str]:
+        if self.anchoring.sessions:
+            return ["label", "weight"]
+        if self.anchors:
+            return ["label"]
+        ahead = self.anchoring.horizon // MICROSECOND
+        return [
+            f"CASE WHEN COUNT(goal) OVER (PARTITION BY k ORDER BY ts RANGE BETWEEN 1 FOLLOWING"
+            f" AND {ahead} FOLLOWING) >= {self.anchoring.goal_count} THEN 1 ELSE 0 END AS label"
         ]
-        return f"SELECT {', '.join(['framed.*', *bounds])} FROM framed {' '.join(joins)}"
 
     def _anchored(self) -> str:
-        """The anchors, with every window's first and last number: ``a`` and ``n``."""
-        columns = ["here.k", "here.key", "here.ts", "here.event_id", "here.r"]
-        columns += [f"{self._label()} AS label"]
-        seen: set[str] = set()
-        for window in self.plan.windows:
-            if window.id not in seen:
-                seen.add(window.id)
-                columns += [f"{self._last(window)} AS n_{window.id}"]
-                columns += [f"{self._first(window)} AS a_{window.id}"]
-        return f"""
-            SELECT {", ".join(columns)}
-            FROM bounded AS here
-            LEFT JOIN timeline AS there ON there.k = here.k AND there.r = here.last_r
-            WHERE here.anchor = 1 {self._sampled()}"""
-
-    def _label(self) -> str:
-        return "here.given" if self.anchors else "CASE WHEN here.goals_ahead > 0 THEN 1 ELSE 0 END"
+        """The anchors: how many events of each stream by then, and before each period."""
+        columns = ["k", "r", "ts", "event_id", "label"]
+        columns += ["weight"] if self.anchoring.sessions else []
+        columns += [f"{self.counts.count('n', s.column)} AS n{s.place}" for s in self.plan.streams]
+        columns += [
+            f"{self.counts.count(period.id, stream.column)} AS b{stream.place}_{period.id}"
+            for stream, period in self.plan.bounds()
+        ]
+        columns += [
+            f"{one.kind}{one.stream.place}_{one.window.id}"
+            for one in self.plan.attributes
+            if one.kind in SUMMED and one.window.kind == "period"
+        ]
+        chosen = f"FROM timeline WHERE anchor = 1 {self._sampled()}"
+        if self.counts.packed:
+            halves = [
+                half
+                for title, (_, flags) in self._counted_over().items()
+                for half in self.counts.halves(title, flags)
+            ]
+            chosen = f"FROM (SELECT *, {', '.join(halves)} {chosen}) AS chosen_rows"
+        return f"SELECT {', '.join(dict.fromkeys(columns))} {chosen}"
 
     def _sampled(self) -> str:
         """Keep some negatives and some anchors of a visitor, the same ones every time."""
-        if self.anchors is not None:
+        if self.anchors is not None or self.anchoring.sessions:
             return ""
-        draw = f"MD5(CONCAT(here.event_id, ':', {literal(str(self.anchoring.seed))}))"
-        kept = ""
+        kept, draw = "", self.anchoring.draw("event_id")
+        if self.anchoring.stop_at_conversion:
+            kept += " AND goals_so_far = 0"
         if self.anchoring.negative_rate < 1:
             below = f"{int(self.anchoring.negative_rate * 16**8):08x}"
-            kept = f"AND (here.goals_ahead > 0 OR SUBSTR({draw}, 1, 8) < {literal(below)})"
+            kept += f" AND (label = 1 OR SUBSTR({draw}, 1, 8) < {literal(below)})"
         if self.anchoring.anchors_per_visitor is not None:
             kept += (
-                f" QUALIFY ROW_NUMBER() OVER (PARTITION BY here.k ORDER BY {draw})"
+                f" QUALIFY ROW_NUMBER() OVER (PARTITION BY k ORDER BY {draw})"
                 f" <= {self.anchoring.anchors_per_visitor}"
             )
         return kept
 
-    def _last(self, window: Windowed) -> str:
-        return f"COALESCE(there.c{window.stream.place}, 0)"
 
-    def _first(self, window: Windowed) -> str:
-        if window.period is None:
-            return "1"
-        limit = self.anchoring.event_limit - 1
-        return (
-            f"GREATEST(here.b{window.stream.place}_{window.period} + 1,"
-            f" {self._last(window)} - {limit})"
-        )
+def comment(one: Windowed) -> str:
+    """Return a comment that says in words what an attribute is."""
+    attribute = one.attribute
+    names = [f"{e.vendor or 'any'} {e.name or 'any'}" for e in attribute.events] or ["any event"]
+    length = str(timedelta(microseconds=one.window.microseconds)).removesuffix(", 0:00:00")
+    span = {"period": f"over {length}", "ttl": f"until a gap of {length}", "ever": "of all time"}
+    words = f"{attribute.name}: {attribute.aggregation} of {', '.join(names)}"
+    return _note(f"{words} {span[one.window.kind]}")
 
-    def _seen(self, window: Windowed) -> str:
-        """A stream's events, numbered; ``fresh`` where their value was not within reach before."""
-        s, p = window.stream.place, window.period
-        reach = (
-            "1" if p is None else f"GREATEST(b{s}_{p} + 1, c{s} - {self.anchoring.event_limit - 1})"
-        )
-        return f"""
-            SELECT k, c{s} AS i, v{s} AS v, CASE WHEN COALESCE(
-              LAG(c{s}) OVER (PARTITION BY k, v{s} ORDER BY c{s}) >= {reach}, FALSE
-            ) THEN NULL ELSE 1 END AS fresh
-            FROM bounded WHERE f{s} = 1"""
 
-    def _runs(self, window: Windowed) -> str:
-        """Runs begun up to each numbered event, and runs over by then."""
-        return f"""
-            SELECT k, i,
-              COUNT(fresh) OVER (PARTITION BY k ORDER BY i ROWS UNBOUNDED PRECEDING) AS begun,
-              COUNT(done) OVER (PARTITION BY k ORDER BY i ROWS UNBOUNDED PRECEDING) AS ended
-            FROM (
-              SELECT k, i, fresh,
-                CASE WHEN LEAD(i) OVER (PARTITION BY k, v ORDER BY i) IS NULL THEN 1
-                  ELSE LEAD(fresh) OVER (PARTITION BY k, v ORDER BY i) END AS done
-              FROM seen_{window.id}
-            ) AS ends"""
+def _path(source: Source) -> str:
+    steps = "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in source.path)
+    return _note(f"{source.column}{steps}") if steps else ""
 
-    def _lists(self, window: Windowed) -> str:
-        """Every anchor's list: distinct, by when last seen, oldest first, newest 100 kept."""
-        w = window.id
-        return f"""
-            SELECT k, r, LIST(v ORDER BY i) AS l
-            FROM (
-              SELECT anchored.k, anchored.r, v, MAX(i) AS i
-              FROM anchored JOIN seen_{w} AS seen ON seen.k = anchored.k
-                AND seen.i BETWEEN a_{w} AND n_{w}
-              GROUP BY anchored.k, anchored.r, v
-              QUALIFY ROW_NUMBER() OVER (
-                PARTITION BY anchored.k, anchored.r ORDER BY MAX(i) DESC
-              ) <= {LIST_LIMIT}
-            ) AS kept GROUP BY k, r"""
 
-    def _valued(self) -> str:
-        """The anchors with one column for each attribute (a unique list as its length)."""
-        columns, joins = ["anchored.*"], dict[str, str]()
-        for window in self.plan.windows:
-            attribute = window.attribute
-            result = self._result(window, joins)
-            if attribute.default_value is not None:
-                result = f"COALESCE({result}, {self._default(window)})"
-            columns.append(f"{result} AS {name(attribute.name)} {comment(attribute)}")
-        return f"SELECT {', '.join(columns)} FROM anchored {' '.join(joins.values())}"
-
-    def _default(self, window: Windowed) -> str:
-        default = window.attribute.default_value
-        if isinstance(default, list):
-            return literal(default) if self.lists else str(len(default))  # type: ignore[arg-type]
-        return literal(default)  # type: ignore[arg-type]
-
-    def _result(self, window: Windowed, joins: dict[str, str]) -> str:
-        """Return an attribute's value, and put the joins that it needs into ``joins``."""
-        w, kind = window.id, window.attribute.aggregation
-        if kind == "counter":
-            return f"CASE WHEN n_{w} >= a_{w} THEN n_{w} - a_{w} + 1 END"
-        if kind in ("first", "last"):
-            at, number = f"{kind}_{w}", "a" if kind == "first" else "n"
-            joins[at] = (
-                f"LEFT JOIN values_{window.stream.place} AS {at} ON {at}.k = anchored.k"
-                f" AND {at}.i = {number}_{w} AND n_{w} >= a_{w}"
-            )
-            return f"{at}.v"
-        if self.lists:
-            joins[f"list_{w}"] = (
-                f"LEFT JOIN lists_{w} ON lists_{w}.k = anchored.k AND lists_{w}.r = anchored.r"
-            )
-            return f"lists_{w}.l"
-        joins[f"in_{w}"] = (
-            f"LEFT JOIN runs_{w} AS in_{w} ON in_{w}.k = anchored.k AND in_{w}.i = n_{w}"
-        )
-        joins[f"out_{w}"] = (
-            f"LEFT JOIN runs_{w} AS out_{w} ON out_{w}.k = anchored.k AND out_{w}.i = a_{w} - 1"
-        )
-        distinct = f"in_{w}.begun - COALESCE(out_{w}.ended, 0)"
-        return f"CASE WHEN {distinct} > 0 THEN LEAST({distinct}, {LIST_LIMIT}) END"
+def _note(words: str) -> str:
+    return f"/* {words.replace('*/', '').replace('/*', '')} */"

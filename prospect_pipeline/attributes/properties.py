@@ -7,7 +7,7 @@ Source: Snowplow's canonical event and the column naming of its loaders
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from snowplow_signals import (
@@ -17,8 +17,9 @@ from snowplow_signals import (
     EventProperty,
     LinkAttributeKey,
 )
+from snowplow_signals.models.model import CalculatedProperty
 
-from prospect_pipeline.errors import DefinitionError
+from prospect_pipeline.errors import DefinitionError, UnsupportedAttribute
 
 ColumnType = Literal["text", "integer", "float", "boolean", "timestamp", "json"]
 Step = str | int
@@ -69,32 +70,82 @@ class Source:
     date_part: str | None = None
 
 
-def source_of(property_: Any, owner: str) -> Source:
+@dataclass(frozen=True)
+class Calculated:
+    """A value made of several places of the same event.
+
+    ``concat`` joins texts with a separator and skips nulls; ``sum``, ``product``, ``min`` and
+    ``max`` are numbers, null where any part is; ``coalesce`` is the first part that is not null.
+    """
+
+    operation: str
+    parts: tuple[Source, ...]
+    separator: str = ""
+
+
+Place = Source | Calculated
+
+
+def source_of(property_: Any, owner: str) -> Place:
     """Return where an SDK property lives; ``owner`` is named in errors.
 
     Raises DefinitionError for a property that this package does not know.
     """
+    if isinstance(property_, CalculatedProperty):
+        if property_.separator is not None and property_.operation != "concat":
+            raise DefinitionError(
+                f"'{owner}' has a separator for '{property_.operation}', which joins no texts. "
+                "Remove it."
+            )
+        parts = (_leaf(getattr(part, "root", part), owner) for part in property_.properties)
+        return Calculated(property_.operation, tuple(parts), property_.separator or "")
+    return _leaf(property_, owner)
+
+
+def leaves(place: Place) -> tuple[Source, ...]:
+    """Return what is read from an event for a place, before any date part."""
+    parts = place.parts if isinstance(place, Calculated) else (place,)
+    return tuple(replace(part, date_part=None) for part in parts)
+
+
+def _leaf(property_: Any, owner: str) -> Source:
     if isinstance(property_, AtomicProperty):
-        return Source(property_.name, (), property_.date_part)
-    if isinstance(property_, EventProperty):
+        if property_.name in _JSON:
+            raise UnsupportedAttribute(
+                owner, f"column '{property_.name}' is no single value; name a property inside it"
+            )
+        source = Source(property_.name, (), property_.date_part)
+    elif isinstance(property_, EventProperty):
         column = f"unstruct_event_{_snake(property_)}"
-        return Source(column, _steps(property_.path, owner), property_.date_part)
-    if isinstance(property_, EntityProperty):
+        source = Source(column, _steps(property_.path, owner), property_.date_part)
+    elif isinstance(property_, EntityProperty):
         column = f"contexts_{_snake(property_)}"
         path = (property_.index or 0, *_steps(property_.path, owner))
-        return Source(column, path, property_.date_part)
-    raise DefinitionError(
-        f"'{owner}' uses a {type(property_).__name__}, which is not supported; use an "
-        "AtomicProperty, EventProperty or EntityProperty."
-    )
+        source = Source(column, path, property_.date_part)
+    else:
+        raise DefinitionError(
+            f"'{owner}' uses a {type(property_).__name__}, which is not supported; use an "
+            "AtomicProperty, EventProperty, EntityProperty or CalculatedProperty."
+        )
+    if source.date_part and not source.path and column_type(source.column) != "timestamp":
+        raise DefinitionError(
+            f"'{owner}' takes the {source.date_part} of '{source.column}', which holds no "
+            "date-time. Use one of the *_tstamp columns, or remove the date_part."
+        )
+    return source
 
 
 def key_source(key: AttributeKey | LinkAttributeKey) -> Source:
     """Return where the identifier of an attribute key lives."""
     if isinstance(key, AttributeKey) and key.property is not None:
-        return source_of(key.property, f"attribute key {key.name}")
-    column = dict(key).get("key") or key.name  # dict(): reading `.key` itself warns
-    if column is None or not is_event_column(column):
+        if getattr(key.property, "date_part", None):
+            raise DefinitionError(
+                f"Attribute key '{key.name}' has a date_part, which a key may not. Remove it."
+            )
+        return _leaf(key.property, f"attribute key {key.name}")
+    given = dict(key)  # reading `.key` itself warns
+    column = given.get("key") or given.get("external_column") or key.name
+    if column is None or not is_event_column(column) or column_type(column) == "json":
         raise DefinitionError(
             f"Attribute key '{key.name}' stands for column '{column}', which atomic events do not "
             "have; name one of theirs, or give the key a property."
@@ -111,7 +162,7 @@ def _snake(property_: EventProperty | EntityProperty) -> str:
 def _steps(path: str, owner: str) -> tuple[Step, ...]:
     """Split ``$.a.b[0].c`` (the ``$.`` is optional) into its steps."""
     rest = path.removeprefix("$").removeprefix(".")
-    if not re.fullmatch(r"[^.\[\]]+(\[\d+\])*(\.[^.\[\]]+(\[\d+\])*)*", rest):
+    if not re.fullmatch(r"[^.\[\]\"]+(\[\d+\])*(\.[^.\[\]\"]+(\[\d+\])*)*", rest):
         raise DefinitionError(
             f"'{owner}' has the path '{path}', which is not like 'a.b[0].c'; write it so."
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,34 +20,10 @@ from snowplow_signals.models.model import (
     SignalsApiModelsViewCriterionCriterion,
 )
 
-from prospect_pipeline.attributes.properties import Source, source_of
-from prospect_pipeline.errors import DefinitionError
+from prospect_pipeline.attributes.properties import Calculated, Place, Source, source_of
 
 AtomicEvent = Mapping[str, Any]
 """One event by column name: timestamps are aware datetimes, JSON columns text or decoded."""
-
-
-WITHOUT_PROPERTY = ("counter", "time_since_last", "time_since_first")
-
-
-def check_sensible(attribute: Attribute) -> None:
-    """Raise DefinitionError for a definition that makes no sense though the SDK takes it."""
-    kind = attribute.aggregation
-    if attribute.period is not None and attribute.ttl is not None:
-        raise DefinitionError(
-            f"Attribute '{attribute.name}' has both a period and a ttl; a ttl is for attributes "
-            "without a period. Remove one of them."
-        )
-    if kind not in WITHOUT_PROPERTY and attribute.property is None:
-        raise DefinitionError(
-            f"Attribute '{attribute.name}' has aggregation '{kind}' but no property to aggregate. "
-            "Give it one."
-        )
-    if kind.startswith("time_since") and attribute.time_unit is None:
-        raise DefinitionError(
-            f"Attribute '{attribute.name}' has aggregation '{kind}' but no time_unit. "
-            "Give it one of s, min, h, d."
-        )
 
 
 def matches(event: AtomicEvent, attribute: Attribute) -> bool:
@@ -118,8 +94,36 @@ OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
-def read(event: AtomicEvent, source: Source) -> Any:
+def read(event: AtomicEvent, place: Place) -> Any:
     """Return the scalar at a place of an event, or None; a date part is applied."""
+    if isinstance(place, Calculated):
+        return calculate(place, [_read(event, part) for part in place.parts])
+    return _read(event, place)
+
+
+def calculate(place: Calculated, values: Sequence[Any]) -> Any:
+    """Combine the values of a calculated property's parts."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return None
+    if place.operation == "coalesce":
+        return known[0]
+    if place.operation == "concat":
+        return place.separator.join(map(as_text, known))
+    numbers = [as_number(value) for value in values]
+    exact = [float(number) for number in numbers if number is not None]
+    return COMBINE[place.operation](exact) if len(exact) == len(values) else None
+
+
+COMBINE: dict[str, Callable[[Sequence[float]], float]] = {
+    "sum": sum,
+    "product": math.prod,
+    "min": min,
+    "max": max,
+}
+
+
+def _read(event: AtomicEvent, source: Source) -> Any:
     value = event.get(source.column)
     if source.path and isinstance(value, str):
         try:
@@ -142,13 +146,28 @@ def _child(value: Any, step: str | int) -> Any:
     return value.get(step)
 
 
+DATE_TIME = (
+    "[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}[T ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]+)?"
+    "(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])?"
+)
+"""A date-time in text, of which a date part can be taken: RFC 3339; UTC where no zone is given."""
+
+NUMBER = "[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?"
+"""A number in text."""
+
+INTEGER = "[+-]?[0-9]{1,18}"
+"""A number in text that is kept exactly."""
+
+
 def date_part(value: Any, part: str) -> int | str | None:
     """Return a part of a date-time in UTC: an integer for extracts, a date for truncations."""
     moment = value
     if isinstance(value, str):
+        if not re.fullmatch(DATE_TIME, value):
+            return None
         try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
+            moment = datetime.fromisoformat(re.sub(r"[.][0-9]+", "", value))
+        except ValueError:  # such as the 30th of February
             return None
     if not isinstance(moment, datetime):
         return None
@@ -170,33 +189,28 @@ def coerce(value: Any, attribute: Attribute) -> Any:
     type_ = attribute.type.removesuffix("_list")
     if attribute.aggregation in ("category_count", "approx_count_distinct") or type_ == "string":
         return as_text(value)
-    if type_ in ("int32", "int64", "double", "float", "unix_timestamp"):
-        number = as_number(value)
-        return int(number) if number is not None and type_.startswith("int") else number
     if type_ == "bool":
         return {"true": True, "false": False}.get(as_text(value))
-    return value
+    number = as_number(value)
+    if number is None or not type_.startswith("int"):
+        return number if number is None else float(number)
+    return int(number) if abs(number) < 2**63 else None
 
 
 def as_text(value: Any) -> str:
-    """Return a scalar as the warehouse casts it to text."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
+    """Return a scalar as text: moments in UTC with six digits, numbers as JSON has them."""
     if isinstance(value, datetime):
-        return value.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ")
+        moment = value.astimezone(UTC) if value.tzinfo else value
+        return moment.strftime("%Y-%m-%d %H:%M:%S.%f")
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def as_number(value: Any) -> float | int | None:
-    """Return a scalar as a number, None where it is none."""
-    if isinstance(value, bool):
-        return int(value)
-    if isinstance(value, int | float):
-        return value
-    if not isinstance(value, str):
-        return None
-    try:
-        number = float(value)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
+    """Return a scalar as a number, None where it is none (or not finite)."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value if abs(value) < 10**18 else float(value)
+    if isinstance(value, str):
+        if re.fullmatch(INTEGER, value):
+            return int(value)
+        value = float(value) if re.fullmatch(NUMBER, value) else None
+    return value if isinstance(value, float) and math.isfinite(value) else None

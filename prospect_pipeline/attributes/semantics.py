@@ -27,14 +27,9 @@ from typing import Any
 from snowplow_signals import AttributeGroup
 from snowplow_signals.models.model import Attribute
 
+from prospect_pipeline.attributes.definition import WITHOUT_PROPERTY, time_to_live
 from prospect_pipeline.attributes.properties import Source, key_source, source_of
-from prospect_pipeline.attributes.selection import (
-    WITHOUT_PROPERTY,
-    AtomicEvent,
-    coerce,
-    matches,
-    read,
-)
+from prospect_pipeline.attributes.selection import AtomicEvent, coerce, matches, read
 
 PERIOD_EVENT_LIMIT = 100
 LIST_LIMIT = 100
@@ -122,7 +117,7 @@ def _window(
     if attribute.period is not None:
         since = moment - attribute.period
         return [pair for pair in relevant if pair[0] >= since][-event_limit:]
-    ttl = attribute.ttl or group.ttl or getattr(group.attribute_key, "ttl", None)
+    ttl = time_to_live(attribute, group)
     if ttl is None or not relevant:
         return relevant
     if relevant[-1][0] < moment - ttl:

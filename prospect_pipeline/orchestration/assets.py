@@ -12,6 +12,7 @@ import pandas as pd
 from prospect_pipeline.attributes import prospect
 from prospect_pipeline.errors import SignalsError
 from prospect_pipeline.orchestration import metadata
+from prospect_pipeline.orchestration.described import described
 from prospect_pipeline.orchestration.resources import (
     EventSource,
     RegistryResource,
@@ -111,41 +112,27 @@ def signals_configuration(
     deps=[atomic_events],
     io_manager_key="frames",
 )
-def training_dataframe(warehouse: WarehouseResource) -> dg.Output[pd.DataFrame]:
+def training_dataframe(
+    context: dg.AssetExecutionContext, warehouse: WarehouseResource
+) -> dg.Output[pd.DataFrame]:
     """Every anchor of the cohort: the 20 columns as of its moment, and the label after it."""
     settings = TrainingSettings.load()
     group = prospect.attribute_group(DefinitionSettings.load())
     made = warehouse.open().training_set(DatasetRequest(group, settings))
+    for note in made.notes:
+        context.log.warning(note)
     frame = made.table.to_pandas()
+    if "event_id" not in frame:  # the user's own anchors are moments: what tells them apart
+        frame.insert(2, "event_id", frame["anchor_ts"].map(str))
     frame.attrs = {
         **made.facts(),
         "sql": made.sql,
         "group": f"{group.name} version {group.version}",
         "horizon": f"{settings.horizon_minutes} minutes",
         "window": " to ".join(str(moment or "ever") for moment in made.anchoring.window),
+        "strictly_before": made.anchoring.strictly_before,
     }
-    rate = made.positives / made.rows
-    return dg.Output(
-        frame,
-        metadata={
-            "dagster/row_count": made.rows,
-            "dagster/column_schema": metadata.columns(frame),
-            "events": made.span.events,
-            "visitors": int(frame[dataset.KEY].nunique()),
-            "converters": dataset.converters(frame),
-            "positives": made.positives,
-            "label_rate": rate,
-            "as_of": made.anchoring.as_of.isoformat(),
-            "first_seen": frame.attrs["window"],
-            "dropped": metadata.table(
-                [{"reason": reason, "events": n} for reason, n in made.dropped.items()]
-            ),
-            "dropped_counts": dg.MetadataValue.json(made.dropped),
-            "fingerprint": made.fingerprint,
-            "preview": metadata.frame(frame.head(8)),
-            "sql": metadata.code(made.sql, "sql"),
-        },
-    )
+    return dg.Output(frame, metadata=described(frame, made))
 
 
 @dg.asset(kinds={"xgboost", "mlflow"}, group_name=GROUP)

@@ -2,35 +2,116 @@
 
 # Annotations stay real objects here: Dagster reads them.
 
+import tempfile
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pandas as pd
 
+from prospect_pipeline.attributes import prospect
+from prospect_pipeline.orchestration import metadata
 from prospect_pipeline.orchestration.assets import training_dataframe
-from prospect_pipeline.settings import TrainingSettings
-from prospect_pipeline.training.dataset import CHECKS, check_dataset
+from prospect_pipeline.orchestration.resources import WarehouseResource
+from prospect_pipeline.settings import Clock, DefinitionSettings, TrainingSettings
+from prospect_pipeline.training import continuity, dataset, leakage
+from prospect_pipeline.warehouse.base import DatasetRequest, Warehouse
+
+COUNTED = {"rows": "dagster/row_count", "positives": "positives", "visitors": "visitors"}
+"""Where `training_dataframe` keeps its counts among its metadata."""
 
 
 @dg.multi_asset_check(
     name="training_data_checks",
     specs=[
-        dg.AssetCheckSpec(name, asset=training_dataframe, blocking=blocking)
-        for name, blocking in CHECKS.items()
+        dg.AssetCheckSpec(
+            name, asset=training_dataframe, blocking=rule.blocking, description=rule.asks
+        )
+        for name, rule in dataset.CHECKS.items()
     ],
 )
 def training_data_checks(training_dataframe: pd.DataFrame) -> Iterator[dg.AssetCheckResult]:
     """Whether the training dataframe is fit to be trained on."""
     settings = TrainingSettings.load()
-    as_of = datetime.fromisoformat(training_dataframe.attrs["as_of"])
-    for check in check_dataset(
+    # Only labels that look ahead by the horizon may still change.
+    as_of = None if settings.anchors else datetime.fromisoformat(training_dataframe.attrs["as_of"])
+    for check in dataset.check_dataset(
         training_dataframe, settings.min_converters, as_of=as_of, horizon=settings.horizon
     ):
-        yield dg.AssetCheckResult(
-            check_name=check.name,
-            passed=check.passed,
-            description=check.description,
-            severity=dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN,
-            metadata=check.facts,
-        )
+        yield _result(check)
+
+
+@dg.asset_check(asset=training_dataframe, blocking=True)
+def no_leakage(
+    training_dataframe: pd.DataFrame, warehouse: WarehouseResource
+) -> dg.AssetCheckResult:
+    """No value depends on later events: rows computed again without these are the same."""
+    cut = leakage.choose_cut(training_dataframe)
+    sampled = leakage.sample(training_dataframe, cut)
+    strictly_before = bool(training_dataframe.attrs.get("strictly_before"))
+    again = _recomputed(warehouse.open(), sampled, cut, strictly_before)
+    return _result(leakage.check_leakage(training_dataframe, cut, sampled, again))
+
+
+@dg.asset_check(asset=training_dataframe)
+def events_are_fresh(
+    training_dataframe: pd.DataFrame, warehouse: WarehouseResource
+) -> dg.AssetCheckResult:
+    """The last event is recent at as-of; where as-of follows the last event, by the clock."""
+    settings = TrainingSettings.load()
+    as_of = datetime.fromisoformat(training_dataframe.attrs["as_of"])
+    now = as_of if settings.as_of_moment else Clock.load().now(as_of)
+    last = warehouse.open().span(until=now).last  # an event after it says nothing of the others
+    return _result(continuity.check_freshness(last, as_of, now, settings.freshness_hours))
+
+
+@dg.asset_check(asset=training_dataframe)
+def counts_like_last_run(
+    context: dg.AssetCheckExecutionContext, training_dataframe: pd.DataFrame
+) -> dg.AssetCheckResult:
+    """Rows, positives and visitors are about as many as the last time."""
+    present = dataset.counts(training_dataframe)
+    allowed = TrainingSettings.load().count_change
+    return _result(continuity.check_counts(present, _previous(context.instance), allowed))
+
+
+def _recomputed(
+    warehouse: Warehouse, sampled: pd.DataFrame, cut: datetime, strictly_before: bool
+) -> pd.DataFrame:
+    """Return the sample's rows as the warehouse gives them when as-of is the cut."""
+    group = prospect.attribute_group(DefinitionSettings.load())
+    settings = TrainingSettings.load().model_copy(update={"as_of": cut.isoformat()})
+    with tempfile.TemporaryDirectory(prefix="prospect-leakage-") as folder:
+        anchors = Path(folder) / "anchors.parquet"
+        leakage.anchors(sampled).to_parquet(anchors, index=False)
+        request = DatasetRequest(group, settings, "features", anchors, strictly_before)
+        made: pd.DataFrame = warehouse.training_set(request).table.to_pandas()
+    return made
+
+
+def _previous(instance: dg.DagsterInstance) -> tuple[str, dict[str, int]] | None:
+    """Return run and counts of the materialization before the present one, None without any."""
+    found = instance.fetch_materializations(training_dataframe.key, limit=2).records[1:]
+    if not found or found[0].asset_materialization is None:
+        return None
+    shown = found[0].asset_materialization.metadata
+    if not all(name in shown for name in COUNTED.values()):
+        return None  # it was made before these were kept
+    return found[0].run_id, {name: int(str(shown[at].value)) for name, at in COUNTED.items()}
+
+
+def _result(check: dataset.Check) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        check_name=check.name,
+        passed=check.passed,
+        description=check.description,
+        severity=dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN,
+        metadata={name: _shown(fact) for name, fact in check.facts.items()},
+    )
+
+
+def _shown(fact: Any) -> Any:
+    rows = isinstance(fact, list) and fact and isinstance(fact[0], dict)
+    return metadata.table(fact) if rows else fact

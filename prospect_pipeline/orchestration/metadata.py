@@ -12,13 +12,13 @@ import pandas as pd
 CELL = 60
 
 
-def table(rows: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
-    """Return a Markdown table; every row has the same names."""
+def table(rows: Sequence[Mapping[str, Any]], cell: int = CELL) -> dg.MarkdownMetadataValue:
+    """Return a Markdown table; every row has the same names, no cell more characters."""
     if not rows:
         return dg.MetadataValue.md("none")
     head = list(rows[0])
-    body = [[_cell(row.get(name)) for name in head] for row in rows]
-    lines = [[_cell(name) for name in head], ["---"] * len(head), *body]
+    body = [[_cell(row.get(name), cell) for name in head] for row in rows]
+    lines = [[_cell(name, cell) for name in head], ["---"] * len(head), *body]
     return dg.MetadataValue.md("\n".join(f"| {' | '.join(line)} |" for line in lines))
 
 
@@ -53,9 +53,9 @@ def picture(png: bytes, title: str) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{data})")
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, most: int) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     text = "" if value is None else str(value)
-    shown = text if len(text) <= CELL else f"{text[:CELL]}..."
+    shown = text if len(text) <= most else f"{text[:most]}..."
     return shown.replace("|", "\\|").replace("\n", " ")

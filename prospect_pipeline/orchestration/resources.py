@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import dagster as dg
 import pandas as pd
+from pydantic import PrivateAttr
 from upath import UPath
 
 from prospect_pipeline.registry.store import Registry
@@ -44,12 +45,18 @@ class SignalsResource(dg.ConfigurableResource[Any]):
 class WarehouseResource(dg.ConfigurableResource[Any]):
     """The warehouse that holds the atomic events."""
 
+    _run_id: str | None = PrivateAttr(default=None)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Remember the run, for the warehouse's queries to name."""
+        self._run_id = context.run.run_id if context.run else None
+
     def open(self) -> Warehouse:
-        """Return the warehouse that the environment names."""
+        """Return the warehouse that the environment names; its queries name the Dagster run."""
         settings = SnowflakeSettings.load()
         if not settings.configured:
             return DuckDBWarehouse(self.events)
-        return _snowflake(settings)
+        return _snowflake(settings, self._run_id)
 
     @property
     def events(self) -> Path:
@@ -57,7 +64,7 @@ class WarehouseResource(dg.ConfigurableResource[Any]):
         return embedded_events(DataSettings.load())
 
 
-def _snowflake(settings: SnowflakeSettings) -> Warehouse:
+def _snowflake(settings: SnowflakeSettings, run_id: str | None) -> Warehouse:
     """Return the warehouse over dagster-snowflake's own resource."""
     from dagster_snowflake import SnowflakeResource  # seconds to import, and seldom needed
 
@@ -66,6 +73,8 @@ def _snowflake(settings: SnowflakeSettings) -> Warehouse:
     given: dict[str, Any] = {}
     if settings.private_key_path is not None:
         given["private_key_path"] = str(settings.private_key_path.expanduser())
+        if settings.private_key_password is not None:
+            given["private_key_password"] = settings.private_key_password.get_secret_value()
     elif settings.password is not None:
         given["password"] = settings.password.get_secret_value()
     if settings.role:
@@ -77,10 +86,20 @@ def _snowflake(settings: SnowflakeSettings) -> Warehouse:
         database=settings.database,
         schema=settings.schema_,
         login_timeout=30,
-        network_timeout=600,
+        # The server ends a statement first; this is for a server that is gone.
+        network_timeout=settings.statement_timeout + 60,
+        additional_snowflake_connection_args={
+            "session_parameters": {
+                "QUERY_TAG": f"prospect_pipeline:{run_id or 'no run'}",
+                "STATEMENT_TIMEOUT_IN_SECONDS": settings.statement_timeout,
+                "TIMEZONE": "UTC",
+                "DATE_OUTPUT_FORMAT": "YYYY-MM-DD",
+            }
+        },
         **given,
     )
-    return SnowflakeWarehouse(resource.get_connection, str(settings.atomic_table))
+    table, result = str(settings.atomic_table), settings.training_table
+    return SnowflakeWarehouse(resource.get_connection, table, result)
 
 
 class RegistryResource(dg.ConfigurableResource[Any]):

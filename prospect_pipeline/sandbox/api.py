@@ -18,8 +18,8 @@ from snowplow_signals import AttributeGroup, AttributeKey
 from snowplow_signals.models import TestAttributeGroupRequest
 from snowplow_signals.models.model import AttributeGroupInput, AttributeKeyInput, Service
 
+from prospect_pipeline.attributes.definition import check_group
 from prospect_pipeline.attributes.properties import key_source
-from prospect_pipeline.attributes.selection import check_sensible
 from prospect_pipeline.errors import DefinitionError
 from prospect_pipeline.sandbox.profiles import Profiles
 from prospect_pipeline.sandbox.registry import Body, Exists, InUse, Kind, Missing, Registry
@@ -233,12 +233,10 @@ def known_group(body: Body, registry: Registry) -> AttributeGroup:
 
 
 def _check(group: AttributeGroupInput, registry: Registry) -> None:
-    key_source(known_group(_dump(group), registry).attribute_key)
-    names = [attribute.name for attribute in group.attributes or []]
-    for attribute in group.attributes or []:
-        check_sensible(attribute)
-        if names.count(attribute.name) > 1:
-            raise DefinitionError(f"Attribute '{attribute.name}' is defined twice; rename one.")
+    known = known_group(_dump(group), registry)
+    key_source(known.attribute_key)
+    if known.attributes:  # an external table's columns are none of the events' attributes
+        check_group(known)
 
 
 def _check_links(service: Service, registry: Registry) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from snowplow_signals import AttributeGroup
 
 from prospect_pipeline.attributes import semantics
-from prospect_pipeline.attributes.plan import needed_columns
+from prospect_pipeline.attributes.plan import attribute_columns
 from prospect_pipeline.attributes.properties import Source, key_source
 from prospect_pipeline.attributes.selection import AtomicEvent, read
 from prospect_pipeline.sandbox.store import EventStore
@@ -33,7 +33,7 @@ class Profiles:
     def values(self, group: AttributeGroup, identifier: str, moment: datetime) -> dict[str, Any]:
         """Return every attribute of a group for one identifier."""
         source = key_source(group.attribute_key)
-        events = self.store.of_key(source, identifier, needed_columns(group), moment)
+        events = self.store.of_key(source, identifier, attribute_columns(group), moment)
         history = semantics.histories(events, group).get(identifier, [])
         return semantics.values_at(group, history, moment, event_limit=self.event_limit)
 
@@ -50,7 +50,7 @@ class Profiles:
         """
         moment = self.now()
         source = key_source(group.attribute_key)
-        columns = needed_columns(group)
+        columns = attribute_columns(group)
         events = self.store.between(moment - window, moment, columns, app_ids)
         histories = semantics.histories(events, group)
         chosen = identifiers or _latest(histories.values(), source)

@@ -112,7 +112,7 @@ class EventStore:
         self, key: Source, identifier: str, columns: Collection[str], until: datetime
     ) -> list[dict[str, Any]]:
         """Return one identifier's events up to a moment, by column; absent columns are null."""
-        condition = f"{expressions.read(key)} = {literal(identifier)}"
+        condition = f"{expressions.identifier(key, 'duckdb')} = {literal(identifier)}"
         return self._read(columns, f"{condition} AND derived_tstamp <= {moment(until)}", key)
 
     def between(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -27,16 +27,33 @@ class Check:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-CHECKS: dict[str, bool] = {
-    "has_both_classes": True,
-    "has_enough_converters": True,
-    "anchors_are_unique": True,
-    "no_nulls": True,
-    "labels_are_binary": True,
-    "labels_are_known": True,
-    "no_constant_columns": False,
+class Rule(NamedTuple):
+    """What a check asks of a training set, and whether it blocks."""
+
+    blocking: bool
+    asks: str
+
+
+CHECKS: dict[str, Rule] = {
+    "has_both_classes": Rule(True, "There are rows of both labels."),
+    "has_enough_converters": Rule(True, "At least MIN_CONVERTERS visitors convert."),
+    "anchors_are_unique": Rule(True, "No anchor (visitor, moment, event) stands twice."),
+    "no_nulls": Rule(True, "No column holds a null."),
+    "labels_are_binary": Rule(True, "Every label is 0 or 1."),
+    "labels_are_known": Rule(True, "No label looks past as-of, where it may still change."),
+    "label_rate": Rule(False, "The share of positives is a plausible one."),
+    "no_constant_columns": Rule(False, "Every column has several values."),
 }
-"""Every check by name, and whether it blocks."""
+"""Every check that needs the frame alone, by name."""
+
+PLAUSIBLE_RATE = (0.0001, 0.5)
+"""Rates of a label that are worth modelling.
+
+Websites turn visits into leads at a few in a hundred, rows into them at a few in a thousand. Below
+one in ten thousand, the 100 converters that a model needs take a million rows, and the goal is more
+likely tracked wrongly than rare. Above one half the goal is no exception: it is an event that
+everybody sends, or negatives were sampled without a weight.
+"""
 
 
 def check_dataset(
@@ -54,7 +71,7 @@ def check_dataset(
     """
     check_columns(frame, (*ANCHOR, *COLUMNS, "label"))
     return [
-        Check(name, passed, CHECKS[name], description, facts)
+        Check(name, passed, CHECKS[name].blocking, description, facts)
         for name, passed, description, facts in _results(frame, min_converters, as_of, horizon)
     ]
 
@@ -71,17 +88,55 @@ def converters(frame: pd.DataFrame) -> int:
     return int(frame.loc[frame["label"] == 1, KEY].nunique())
 
 
+def label_rate(frame: pd.DataFrame) -> float:
+    """Return the share of positives, weighted where rows were sampled; 0 where there is no row."""
+    weights = frame["weight"] if "weight" in frame.columns else pd.Series(1, frame.index)
+    total = float(weights.sum())
+    return float(weights[frame["label"] == 1].sum()) / total if total else 0.0
+
+
+def counts(frame: pd.DataFrame) -> dict[str, int]:
+    """Return how many rows, positives and visitors there are."""
+    return {
+        "rows": len(frame),
+        "positives": int((frame["label"] == 1).sum()),
+        "visitors": int(frame[KEY].nunique()),
+    }
+
+
+def moments(frame: pd.DataFrame) -> pd.Series[pd.Timestamp]:
+    """Return the anchors' moments in UTC; one without a zone is UTC."""
+    return pd.to_datetime(frame["anchor_ts"], utc=True).dt.as_unit("us")
+
+
+_Result = tuple[str, bool, str, dict[str, Any]]
+
+
 def _results(
     frame: pd.DataFrame, min_converters: int, as_of: datetime | None, horizon: timedelta
-) -> Iterator[tuple[str, bool, str, dict[str, Any]]]:
+) -> Iterator[_Result]:
+    yield from _classes(frame, min_converters)
+    yield from _rows(frame)
+    yield "labels_are_known", *_known(frame, as_of, horizon)
+    yield "label_rate", *_plausible(frame)
+    constant = [n for n in COLUMNS if len(frame) and frame[n].nunique(dropna=False) == 1]
+    yield (
+        "no_constant_columns",
+        not constant,
+        f"Columns with one value alone, which cannot help: {', '.join(constant) or 'none'}. "
+        "Harmless; if they should vary, look at how their events are tracked.",
+        {"constant": constant},
+    )
+
+
+def _classes(frame: pd.DataFrame, min_converters: int) -> Iterator[_Result]:
     rows, positives = len(frame), int((frame["label"] == 1).sum())
-    rate = positives / rows if rows else 0.0
     yield (
         "has_both_classes",
         0 < positives < rows,
         f"{positives:,} of {rows:,} rows have label 1; a model needs both classes. Move the cohort "
         "(--cohort, --as-of), or choose another goal (PROSPECT_GOAL_EVENTS).",
-        {"rows": rows, "positives": positives, "label_rate": rate},
+        {"rows": rows, "positives": positives},
     )
     found = converters(frame)
     yield (
@@ -91,35 +146,46 @@ def _results(
         "visitors (--cohort), or lower MIN_CONVERTERS if a rough model will do.",
         {"converters": found, "expected": min_converters},
     )
+
+
+def _rows(frame: pd.DataFrame) -> Iterator[_Result]:
     copies = int(frame.duplicated(ANCHOR).sum())
     yield (
         "anchors_are_unique",
         copies == 0,
-        f"{copies:,} rows repeat an anchor (visitor, moment, event); each may stand once.",
+        f"{copies:,} rows repeat an anchor (visitor, moment, event); each may stand once. Drop the "
+        "copies, or build the data again: events that share an event_id count once.",
         {"copies": copies},
     )
     nulls = {name: int(count) for name, count in frame.isna().sum().items() if count}
     yield (
         "no_nulls",
         not nulls,
-        f"Columns with nulls: {nulls or 'none'}; nothing there is 0 or '', never null.",
+        f"Columns with nulls: {nulls or 'none'}; nothing there is 0 or '', never null. Build the "
+        "data again from the present definition (features.py says what stands for nothing).",
         {"nulls": nulls},
     )
     odd = sorted(set(frame["label"].dropna().tolist()) - {0, 1})
     yield (
         "labels_are_binary",
         not odd,
-        f"Labels other than 0 and 1: {odd or 'none'}.",
+        f"Labels other than 0 and 1: {odd or 'none'}. Write a label as 1 where the goal follows, "
+        "as 0 where it does not.",
         {"others": [str(label) for label in odd]},
     )
-    yield "labels_are_known", *_known(frame, as_of, horizon)
-    constant = [name for name in COLUMNS if rows and frame[name].nunique(dropna=False) == 1]
-    yield (
-        "no_constant_columns",
-        not constant,
-        f"Columns with one value alone, which cannot help: {', '.join(constant) or 'none'}.",
-        {"constant": constant},
+
+
+def _plausible(frame: pd.DataFrame) -> tuple[bool, str, dict[str, Any]]:
+    rate, (least, most) = label_rate(frame), PLAUSIBLE_RATE
+    weighted = "weight" in frame.columns
+    words = (
+        f"The label rate is {rate:.4%}{' (weighted by row)' if weighted else ''}; between "
+        f"{least:.2%} and {most:.0%} is plausible. If it is not, look at the goal "
+        "(PROSPECT_GOAL_EVENTS), how far ahead it counts (PROSPECT_HORIZON_MINUTES) and whether "
+        "its events are tracked."
     )
+    facts = {"label_rate": rate, "least": least, "most": most, "weighted": weighted}
+    return least <= rate <= most, words, facts
 
 
 def _known(
@@ -127,8 +193,7 @@ def _known(
 ) -> tuple[bool, str, dict[str, Any]]:
     if as_of is None:
         return True, "As-of is not given: not checked.", {"checked": False}
-    moments = pd.to_datetime(frame["anchor_ts"], utc=True)  # one without a zone is UTC
-    late = int((moments + horizon > as_of).sum())
+    late = int((moments(frame) + horizon > as_of).sum())
     words = (
         f"{late:,} rows have a label that looks past as-of ({as_of.isoformat()}), and may still "
         f"change. Drop the anchors of the last {horizon.total_seconds() / 60:g} minutes, or move "

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,24 +15,55 @@ from prospect_pipeline.errors import InputError
 from prospect_pipeline.writing import whole_file
 
 
-def write_table(table: pa.Table, out: Path) -> None:
-    """Write Parquet, or CSV by the file's name; raises InputError."""
-    writers = {".parquet": _write_parquet, ".csv": _write_csv}
-    writer = writers.get(out.suffix.lower())
-    if writer is None:
-        raise InputError(f"{out} is neither {' nor '.join(writers)}; name it by what it is to be.")
+class TableWriter(Protocol):
+    """Takes a table part by part."""
+
+    def write_table(self, table: pa.Table) -> None:
+        """Write the next rows; the columns stay the same."""
+
+
+class _Writer:
+    """Opens the file with the first part, which says what the columns are."""
+
+    def __init__(self, path: Path, suffix: str) -> None:
+        self.path = path
+        self.suffix = suffix
+        self.opened: Any = None
+
+    def write_table(self, table: pa.Table) -> None:
+        if self.opened is None:
+            self.opened = self._open(table.schema)
+        self.opened.write_table(table)
+
+    def _open(self, schema: pa.Schema) -> Any:
+        if self.suffix == ".parquet":
+            repeated = [name for name in schema.names if name not in ("event_id", "anchor_ts")]
+            return pq.ParquetWriter(self.path, schema, compression="zstd", use_dictionary=repeated)
+        nested = [field.name for field in schema if pa.types.is_nested(field.type)]
+        if nested:
+            raise InputError(
+                f"CSV cannot hold lists ({', '.join(nested)}); write raw attribute values to "
+                ".parquet."
+            )
+        return csv.CSVWriter(self.path, schema)
+
+    def close(self) -> None:
+        if self.opened is not None:
+            self.opened.close()
+
+
+@contextmanager
+def table_writer(out: Path) -> Iterator[TableWriter]:
+    """Write Parquet, or CSV by the file's name, part by part; raises InputError."""
+    suffix = out.suffix.lower()
+    if suffix not in (".parquet", ".csv"):
+        raise InputError(f"{out} is neither .parquet nor .csv; name it by what it is to be.")
     try:
         with whole_file(out) as unfinished:
-            writer(table, unfinished)
+            writer = _Writer(unfinished, suffix)
+            try:
+                yield writer
+            finally:
+                writer.close()
     except OSError as error:
         raise InputError(f"{out} cannot be written ({error.strerror or error}).") from None
-
-
-def _write_parquet(table: pa.Table, path: Path) -> None:
-    pq.write_table(table, path, compression="zstd")
-
-
-def _write_csv(table: pa.Table, path: Path) -> None:
-    if any(pa.types.is_list(kind) for kind in table.schema.types):
-        raise InputError("CSV cannot hold lists; write the raw attribute values to .parquet.")
-    csv.write_csv(table, path)

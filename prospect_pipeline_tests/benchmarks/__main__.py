@@ -1,6 +1,10 @@
-"""Measure, and print a table. Nothing is asserted about absolute time."""
+"""Measure, and print a table. Nothing is asserted about absolute time.
+
+``--large`` adds the training set of 100 million events (about 20 minutes and 15 GB of disk).
+"""
 
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,11 +23,13 @@ from prospect_pipeline.sandbox.generator import generate
 from prospect_pipeline.scoring import ScoringModel
 from prospect_pipeline.settings import DefinitionSettings, TrainingSettings
 from prospect_pipeline.warehouse.base import DatasetRequest
-from prospect_pipeline.warehouse.duckdb import DuckDBWarehouse, connect
+from prospect_pipeline.warehouse.duckdb import DuckDBWarehouse
+from prospect_pipeline_tests.benchmarks import shapes, training
 
 END = datetime(2026, 5, 1, tzinfo=UTC)
 USERS = 80_000
 CALLS = 2000
+GROUP = prospect.attribute_group(DefinitionSettings.load())
 
 
 def seconds(work: Callable[[], object], times: int = 3) -> float:
@@ -36,42 +42,10 @@ def seconds(work: Callable[[], object], times: int = 3) -> float:
     return statistics.median(measured)
 
 
-def floor(events: Path, out: Path) -> None:
-    """What any training set has to do at least: read, sort by visitor and time, write."""
-    with connect() as connection:
-        connection.execute(
-            f"""COPY (SELECT domain_userid, derived_tstamp, event_id, event_name, event_vendor,
-              event_version, app_id, domain_sessionid, page_url, refr_medium, mkt_medium,
-              mkt_campaign, contexts_nl_basjes_yauaa_context_1
-            FROM read_parquet('{events}') ORDER BY domain_userid, derived_tstamp, event_id)
-            TO '{out}' (FORMAT parquet)"""
-        )
-
-
-def main() -> None:
-    """Run every benchmark."""
-    table = Table(
-        "what", "measured", "against", "ratio", title="prospect scoring", title_justify="left"
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "events.parquet"
-        started = time.perf_counter()
-        made = generate(USERS, 0, END, path)
-        generating = time.perf_counter() - started
-        table.add_row("generate events", f"{made.events:,} in {generating:.1f} s", "", "")
-        group = prospect.attribute_group(DefinitionSettings.load())
-        request = DatasetRequest(group, TrainingSettings.load(cohort="all"))
-        warehouse = DuckDBWarehouse(path)
-        built = warehouse.training_set(request)
-        building = seconds(lambda: warehouse.training_set(request))
-        lowest = seconds(lambda: floor(path, Path(folder) / "floor.parquet"))
-        table.add_row(
-            "training set",
-            f"{built.rows:,} rows in {building:.1f} s",
-            f"read, sort, write: {lowest:.1f} s",
-            f"{building / lowest:.1f}",
-        )
-        frame = built.table.slice(0, 20_000).to_pandas()
+def score(table: Table, events: Path) -> None:
+    """Add a row: one score from attributes, against the model alone."""
+    request = DatasetRequest(GROUP, TrainingSettings.load(cohort="all"))
+    frame = DuckDBWarehouse(events).training_set(request).table.slice(0, 20_000).to_pandas()
     encoder = Encoder.fit(frame)
     matrix = encoder.encode(frame)
     data = xgboost.DMatrix(
@@ -83,25 +57,46 @@ def main() -> None:
     )
     booster = xgboost.train({"objective": "binary:logistic", "nthread": 1}, data, 60)
     model = ScoringModel(booster, encoder)
-    raw = {a.name: 3 if a.aggregation == "counter" else None for a in group.attributes}
+    raw = {a.name: 3 if a.aggregation == "counter" else None for a in GROUP.attributes}
     row = np.ascontiguousarray(matrix[:1])
 
     def predict() -> None:
         for _ in range(CALLS):
             booster.inplace_predict(row, validate_features=False)
 
-    def score() -> None:
+    def score_one() -> None:
         for _ in range(CALLS):
             model.score_one(features.vector(raw, END))
 
-    alone, whole = seconds(predict) / CALLS, seconds(score) / CALLS
+    alone, whole = seconds(predict) / CALLS, seconds(score_one) / CALLS
     table.add_row(
         "score: attributes in, probability out",
         f"{whole * 1e6:.0f} µs",
         f"inplace_predict: {alone * 1e6:.0f} µs",
         f"{whole / alone:.2f}",
     )
-    Console().print(table)
+
+
+def main() -> None:
+    """Run every benchmark."""
+    table = Table(
+        "what", "measured", "against", "ratio", title="prospect scoring", title_justify="left"
+    )
+    console = Console(width=160)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        path = folder / "events.parquet"
+        started = time.perf_counter()
+        made = generate(USERS, 0, END, path)
+        generating = time.perf_counter() - started
+        table.add_row("generate events", f"{made.events:,} in {generating:.1f} s", "", "")
+        score(table, path)
+        console.print(table)
+        for shape, (events, visitors) in {"heavy": shapes.HEAVY, "many": shapes.MANY}.items():
+            console.print(f"Training sets of {events:,} events, the self join among them ...")
+            training.compare(table, shape, events, visitors, folder)
+        training.scale(table, folder, large="--large" in sys.argv)
+    console.print(table)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The assets, materialized for real: DuckDB, a local Signals over HTTP, MLflow on SQLite."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from prospect_pipeline.settings import DataSettings, RegistrySettings
 from prospect_pipeline_tests.sandbox.conftest import TOKEN, signals_over
 
 END = datetime(2026, 5, 1, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +63,10 @@ def test_everything_materializes_and_passes_its_checks(
         "anchors_are_unique",
         "no_nulls",
         "labels_are_binary",
+        "label_rate",
+        "no_leakage",
+        "events_are_fresh",
+        "counts_like_last_run",
     }
 
 
@@ -87,8 +92,18 @@ def test_the_dataframe_says_what_it_holds(everything: dg.ExecuteInProcessResult)
     assert shown["dagster/row_count"] > 1000
     assert shown["label_rate"] == shown["positives"] / shown["dagster/row_count"]
     assert shown["dropped_counts"]["outside_cohort"] > 0
-    assert "WITH events AS" in shown["sql"]
-    assert len(shown["fingerprint"]) == 16
+    assert "WITH copies AS" in shown["sql"]
+    digests = {shown[f"{of}fingerprint"] for of in ("", "definition_", "data_")}
+    assert [len(digest) for digest in digests] == [16, 16, 16]
+    assert shown["as_of"] == END.isoformat()
+    assert shown["visitors_first_seen"] == f"{END - 60 * DAY} to {END - 30 * DAY}"
+    events, rows = (
+        [datetime.fromisoformat(moment) for moment in shown[window].split(" to ")]
+        for window in ("events_window", "rows_window")
+    )
+    assert events[0] <= rows[0] < rows[1] <= events[1] <= END
+    assert shown["warnings"] == "none"
+    assert shown["dropped"].startswith("| reason | events | meaning |")
 
 
 def test_the_champion_is_the_version_just_registered(
@@ -100,7 +115,7 @@ def test_the_champion_is_the_version_just_registered(
     champion = registry.resolve()
 
     assert (champion.version, champion.run_id) == (shown["version"], shown["run_id"])
-    assert b"WITH events AS" in registry.read_artifact(champion.run_id, "training.sql")
+    assert b"WITH copies AS" in registry.read_artifact(champion.run_id, "training.sql")
     assert b"<!doctype html>" in registry.read_artifact(champion.run_id, "report.html")
 
 
@@ -112,6 +127,26 @@ def test_the_report_is_a_page_with_inline_pictures_in_dagster(
     assert Path(shown["report"]).read_text().startswith("<!doctype html>")
     assert shown["ROC"].startswith("![ROC](data:image/png;base64,")
     assert 0 < shown["roc_auc"] < 1
+
+
+def test_a_model_trains_on_anchors_of_ones_own(
+    everything: dg.ExecuteInProcessResult,
+    environment: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    made = everything.output_for_node("training_dataframe")
+    own = made[["domain_userid", "anchor_ts", "label"]].drop_duplicates(
+        ["domain_userid", "anchor_ts"]
+    )
+    own = own.assign(anchor_ts=own["anchor_ts"] + timedelta(hours=2))  # some are past as-of
+    own.to_parquet(tmp_path / "own.parquet")
+    with environment.context() as patch:
+        patch.setenv("PROSPECT_ANCHORS", str(tmp_path / "own.parquet"))
+        result = materialize("retrain")
+
+    assert result.success
+    assert metadata(result, "training_dataframe")["dagster/row_count"] == len(own)
+    assert all(check.passed for check in result.get_asset_check_evaluations())
 
 
 def test_a_failing_check_stops_the_model(

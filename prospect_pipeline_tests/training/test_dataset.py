@@ -113,7 +113,9 @@ def test_a_label_that_is_neither_0_nor_1_is_refused() -> None:
 def test_odd_labels_are_shown_as_plain_numbers() -> None:
     made = frame(anchor("v1", 0, 1), anchor("v2", 1, 0), anchor("v3", 2, 2), anchor("v4", 3, -1))
 
-    assert failed(made)["labels_are_binary"].description == "Labels other than 0 and 1: [-1, 2]."
+    assert failed(made)["labels_are_binary"].description.startswith(
+        "Labels other than 0 and 1: [-1, 2]. "
+    )
 
 
 def test_a_set_without_one_of_the_columns_is_refused_by_its_name() -> None:
@@ -139,7 +141,8 @@ def test_constant_columns_only_warn() -> None:
     assert not found["no_constant_columns"].blocking
     assert found["no_constant_columns"].facts == {"constant": ["latest_app_id", "num_apps_l7d"]}
     assert found["no_constant_columns"].description == (
-        "Columns with one value alone, which cannot help: latest_app_id, num_apps_l7d."
+        "Columns with one value alone, which cannot help: latest_app_id, num_apps_l7d. "
+        "Harmless; if they should vary, look at how their events are tracked."
     )
 
 
@@ -148,8 +151,39 @@ def test_the_facts_are_plain_numbers() -> None:
 
     facts = {check.name: check.facts for check in check_dataset(made, 5)}
 
-    assert facts["has_both_classes"] == {"rows": 4, "positives": 1, "label_rate": 0.25}
+    assert facts["has_both_classes"] == {"rows": 4, "positives": 1}
     assert facts["has_enough_converters"] == {"converters": 1, "expected": 5}
     assert facts["anchors_are_unique"] == {"copies": 0}
     assert facts["no_nulls"] == {"nulls": {}}
     assert facts["labels_are_binary"] == {"others": []}
+
+
+@pytest.mark.parametrize(
+    ("positives", "rows", "plausible"),
+    [(0, 9, False), (1, 10_000, True), (1, 10_001, False), (1, 2, True), (2, 3, False)],
+)
+def test_an_implausible_label_rate_warns_and_does_not_block(
+    positives: int, rows: int, plausible: bool
+) -> None:
+    made = pd.concat([frame(anchor("v1", 0, 0))] * rows, ignore_index=True)
+    made["label"] = [1] * positives + [0] * (rows - positives)
+
+    [check] = [each for each in check_dataset(made, 1) if each.name == "label_rate"]
+
+    assert (check.passed, check.blocking) == (plausible, False)
+    assert check.facts["label_rate"] == positives / rows
+
+
+def test_the_label_rate_counts_a_row_by_its_weight() -> None:
+    made = frame(anchor("v1", 0, 1, weight=1.0), anchor("v2", 1, 0, weight=4.0))
+
+    [check] = [each for each in check_dataset(made, 1) if each.name == "label_rate"]
+
+    assert check.facts == {"label_rate": 0.2, "least": 0.0001, "most": 0.5, "weighted": True}
+    assert check.description.startswith(
+        "The label rate is 20.0000% (weighted by row); between 0.01% and 50% is plausible."
+    )
+
+
+def test_no_rows_have_a_label_rate_of_nothing() -> None:
+    assert failed(frame(anchor("v1", 0, 1)).head(0))["label_rate"].facts["label_rate"] == 0.0
