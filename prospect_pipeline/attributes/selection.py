@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from snowplow_signals.models.model import (
@@ -137,6 +138,8 @@ def _read(event: AtomicEvent, source: Source) -> Any:
         value = _child(value, step)
     if isinstance(value, list | dict):
         return None
+    if source.path and isinstance(value, float):
+        value = _JsonFloat(value)
     return value if source.date_part is None else date_part(value, source.date_part)
 
 
@@ -202,7 +205,25 @@ def as_text(value: Any) -> str:
     if isinstance(value, datetime):
         moment = value.astimezone(UTC) if value.tzinfo else value
         return moment.strftime("%Y-%m-%d %H:%M:%S.%f")
+    if isinstance(value, _JsonFloat):
+        return value.text
     return value if isinstance(value, str) else json.dumps(value)
+
+
+class _JsonFloat(float):
+    """A number with a fraction or an exponent from inside JSON, whose text is as DuckDB has it."""
+
+    @property
+    def text(self) -> str:
+        """The shortest digits, without an exponent from 1e-6 up to 1e21 (as JavaScript has it)."""
+        if not math.isfinite(self):
+            return json.dumps(float(self))
+        exact = Decimal(repr(float(self)))
+        if not self or -7 < exact.adjusted() < 21:
+            plain = format(exact, "f")
+            return plain if "." in plain else f"{plain}.0"
+        digits, _, exponent = repr(float(self)).partition("e")
+        return f"{digits}e{int(exponent)}"
 
 
 def as_number(value: Any) -> float | int | None:

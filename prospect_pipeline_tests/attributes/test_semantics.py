@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+import duckdb
 import pytest
 from snowplow_signals import (
     AtomicProperty,
@@ -268,6 +269,30 @@ def test_an_entity_is_taken_at_its_index(index: int, expected: str | None) -> No
     both = event("a", NOW, **{YAUAA: '[{"deviceClass": "Desktop"}, {"deviceClass": "TV"}]'})
 
     assert worth([both], aggregation="last", property=entity) == expected
+
+
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        ("1.50", "1.5"),
+        ("2", "2"),
+        ("1e-05", "0.00001"),
+        ("1e-07", "1e-7"),
+        ("1E+16", "10000000000000000.0"),
+        ("1.5e22", "1.5e22"),
+    ],
+)
+def test_a_number_inside_json_is_the_same_text_in_python_and_duckdb(
+    written: str, text: str
+) -> None:
+    column = "unstruct_event_com_acme_purchase_1"
+    price = EventProperty(vendor="com.acme", name="purchase", major_version=1, path="price")
+    purchase = event("a", NOW, **{column: f'{{"price": {written}}}'})
+    [(read,)] = duckdb.execute(
+        "SELECT JSON_EXTRACT_STRING(?, '$.price')", [purchase[column]]
+    ).fetchall()
+
+    assert worth([purchase], aggregation="last", property=price) == text == read
 
 
 def test_an_event_property_is_found_by_its_path() -> None:
