@@ -33,7 +33,7 @@ class Profiles:
     def values(self, group: AttributeGroup, identifier: str, moment: datetime) -> dict[str, Any]:
         """Return every attribute of a group for one identifier."""
         source = key_source(group.attribute_key)
-        events = self.store.of_key(source, identifier, attribute_columns(group), moment)
+        events = self.store.of_key(source, identifier, attribute_columns(group))
         history = semantics.histories(events, group).get(identifier, [])
         return semantics.values_at(group, history, moment, event_limit=self.event_limit)
 
