@@ -21,6 +21,8 @@ from snowplow_signals.models.model import AttributeGroupInput, AttributeKeyInput
 from prospect_pipeline.attributes.definition import check_group
 from prospect_pipeline.attributes.properties import key_source
 from prospect_pipeline.errors import DefinitionError
+from prospect_pipeline.sandbox.collector import Collector
+from prospect_pipeline.sandbox.inspection import inspection
 from prospect_pipeline.sandbox.profiles import Profiles
 from prospect_pipeline.sandbox.registry import Body, Exists, InUse, Kind, Missing, Registry
 from prospect_pipeline.sandbox.requests import OnlineAttributesRequest
@@ -33,10 +35,14 @@ def build_app(
     registry: Registry,
     profiles: Profiles,
     token: str,
+    collector: Collector | None = None,
     on_start: Callable[[], None] = lambda: None,
     on_stop: Callable[[], None] = lambda: None,
 ) -> FastAPI:
-    """Return the application; every call under ``/api`` needs the bearer token."""
+    """Return the application; every call under ``/api`` needs the bearer token.
+
+    With a collector, trackers may send events to it, and what it has seen can be looked at.
+    """
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -58,6 +64,9 @@ def build_app(
         lifespan=lifespan,
     )
     app.get("/health")(_health)
+    if collector is not None:
+        app.router.routes.extend(collector.routes())
+        app.include_router(inspection(collector))
     secured = [Depends(authorize)]
     app.include_router(_registry(registry), prefix="/api/v1/registry", dependencies=secured)
     app.include_router(_values(registry, profiles), prefix="/api/v1", dependencies=secured)
@@ -166,7 +175,7 @@ def _values(registry: Registry, profiles: Profiles) -> APIRouter:
     router = APIRouter(tags=["attributes"])
 
     @router.post("/get-online-attributes")
-    def online(request: OnlineAttributesRequest, response: Response) -> dict[str, list[Any]]:
+    async def online(request: OnlineAttributesRequest, response: Response) -> dict[str, list[Any]]:
         moment = profiles.now()
         response.headers[CLOCK_HEADER] = moment.isoformat()
         wanted = request.wanted(registry)

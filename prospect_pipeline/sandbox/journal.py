@@ -68,6 +68,12 @@ class Journal:
             if not self.path(self.current).stat().st_size:
                 self.path(self.current).unlink()
 
+    def _reopen(self) -> None:
+        number = self.current
+        self._segment.close()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._segment = self._open(number)
+
     def _open(self, number: int) -> BinaryIO:
         segment = self.path(number).open("ab", buffering=0)
         _sync_folder(self.folder)
@@ -91,6 +97,8 @@ class Journal:
             return
         failure: OSError | None = None
         with self._lock:
+            if not os.fstat(self._segment.fileno()).st_nlink:  # removed: the events were replaced
+                self._reopen()
             start = os.fstat(self._segment.fileno()).st_size
             try:
                 _write_whole(self._segment, b"".join(text for text, _ in batch))

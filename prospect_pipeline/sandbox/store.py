@@ -97,6 +97,14 @@ class EventStore:
         return Loaded(counts[0] - counts[1], *counts[1:])
 
     @property
+    def loaded(self) -> int | None:
+        """Tells one loaded file from the next; None before the first."""
+        try:
+            return self.path.stat().st_mtime_ns
+        except FileNotFoundError:
+            return None
+
+    @property
     def is_empty(self) -> bool:
         """Whether there is no event, neither loaded nor collected."""
         files = self._files()
