@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -35,10 +35,15 @@ class CollectedEvents(EventStore):
         self._in_segment = 0
         self._sealing: asyncio.Task[None] | None = None
 
-    async def append(self, events: Sequence[AtomicEvent]) -> list[AtomicEvent]:
+    async def append(
+        self,
+        events: Sequence[AtomicEvent],
+        on_stored: Callable[[Sequence[AtomicEvent]], object] = lambda _: None,
+    ) -> list[AtomicEvent]:
         """Store events; returns those that are new, once they are on the disk.
 
-        A copy of one that is on its way waits for it. Raises OSError, and then keeps none.
+        ``on_stored`` is told of these just before readers find them, so that it still sees what was
+        before. A copy of one that is on its way waits for it. Raises OSError, and then keeps none.
         """
         self._forget_replaced()
         new = {e["event_id"]: e for e in reversed(events) if e["event_id"] not in self._ids}
@@ -58,7 +63,10 @@ class CollectedEvents(EventStore):
             for event_id in new:
                 del self._arriving[event_id]
         kept = list(reversed(new.values()))
-        self._own.add(kept)
+        try:
+            on_stored(kept)
+        finally:
+            self._own.add(kept)
         self._in_segment += len(kept)
         if self._in_segment >= self.segment_events and self._sealing is None:
             self._sealing = asyncio.create_task(self._seal())

@@ -70,7 +70,7 @@ class Seen:
 
 
 class Collector:
-    """Decodes, enriches and stores; ``on_events`` is told of new events once they are stored."""
+    """Decodes, enriches and stores; ``on_events`` is told of new events as they are stored."""
 
     def __init__(
         self,
@@ -106,12 +106,11 @@ class Collector:
             await asyncio.shield(asyncio.create_task(self._keep(good)))
 
     async def _keep(self, good: Sequence[Good]) -> None:
-        kept = await self.store.append([one.event for one in good])
+        kept = await self.store.append([one.event for one in good], self.on_events)
         new = {event["event_id"] for event in kept}
         self.seen.counts["duplicate"] += len(good) - len(kept)
         self.seen.counts["good"] += len(kept)
         self.seen.good.extend(one for one in good if one.event["event_id"] in new)
-        self.on_events(kept)
 
     async def refuse(self, bad: Sequence[Bad]) -> None:
         """Store what is no event; raises OSError where it cannot be stored."""

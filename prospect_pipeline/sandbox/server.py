@@ -50,7 +50,7 @@ class LocalSignals:
         """Serve until SIGINT or SIGTERM."""
         store = self._opened_store()
         profiles = Profiles(store, self.clock)
-        collector = Collector(store, on_events=profiles.add)
+        collector = Collector(store)
         app = build_app(
             Registry(self.data),
             profiles,

@@ -56,7 +56,7 @@ def signals_over(data: DataSettings, clock: str = NOW.isoformat()) -> Iterator[S
     """The SDK, connected to a local Signals over a data directory."""
     store = CollectedEvents(data)
     profiles = Profiles(store, Clock.load(setting=clock))
-    collector = Collector(store, on_events=profiles.add)
+    collector = Collector(store)
     with serving(build_app(Registry(data), profiles, TOKEN, collector)) as url:
         yield SignalsSandbox(api_url=url, sandbox_token=TOKEN)
     collector.close()
