@@ -116,10 +116,10 @@ def _leaf(property_: Any, owner: str) -> Source:
             )
         source = Source(property_.name, (), property_.date_part)
     elif isinstance(property_, EventProperty):
-        column = f"unstruct_event_{_snake(property_)}"
+        column = event_column(property_.vendor, property_.name, property_.major_version)
         source = Source(column, _steps(property_.path, owner), property_.date_part)
     elif isinstance(property_, EntityProperty):
-        column = f"contexts_{_snake(property_)}"
+        column = entity_column(property_.vendor, property_.name, property_.major_version)
         path = (property_.index or 0, *_steps(property_.path, owner))
         source = Source(column, path, property_.date_part)
     else:
@@ -153,10 +153,19 @@ def key_source(key: AttributeKey | LinkAttributeKey) -> Source:
     return Source(column)
 
 
-def _snake(property_: EventProperty | EntityProperty) -> str:
-    words = f"{property_.vendor}_{property_.name}"
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", words)
-    return f"{re.sub(r'[^A-Za-z0-9]', '_', spaced).lower()}_{property_.major_version}"
+def event_column(vendor: str, name: str, major: int) -> str:
+    """Return the column that holds a self-describing event of a schema."""
+    return f"unstruct_event_{_snake(vendor, name)}_{major}"
+
+
+def entity_column(vendor: str, name: str, major: int) -> str:
+    """Return the column that holds the entities of a schema."""
+    return f"contexts_{_snake(vendor, name)}_{major}"
+
+
+def _snake(vendor: str, name: str) -> str:
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", f"{vendor}_{name}")
+    return re.sub(r"[^A-Za-z0-9]", "_", spaced).lower()
 
 
 def _steps(path: str, owner: str) -> tuple[Step, ...]:

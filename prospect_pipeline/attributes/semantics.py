@@ -58,7 +58,7 @@ def values_at(
     if strictly_before:
         known = [event for event in known if event["derived_tstamp"] < moment]
     return {
-        attribute.name: _value(attribute, group, known, moment, event_limit)
+        attribute.name: value_of(attribute, group, _relevant(known, attribute), moment, event_limit)
         for attribute in group.attributes or []
     }
 
@@ -86,22 +86,31 @@ def _by_key(events: Iterable[AtomicEvent], key: Source) -> dict[str, list[Atomic
     return own
 
 
+def _relevant(known: Sequence[AtomicEvent], attribute: Attribute) -> list[tuple[datetime, Any]]:
+    return [
+        (event["derived_tstamp"], value)
+        for event in known
+        if (value := relevant_value(event, attribute)) is not None
+    ]
+
+
 def _order(event: AtomicEvent) -> tuple[datetime, str]:
     return event["derived_tstamp"], event["event_id"]
 
 
-def _value(
+def relevant_value(event: AtomicEvent, attribute: Attribute) -> Any:
+    """Return what an event adds to an attribute, None where it does not count for it (rule 1)."""
+    return _property_value(event, attribute) if matches(event, attribute) else None
+
+
+def value_of(
     attribute: Attribute,
     group: AttributeGroup,
-    known: Sequence[AtomicEvent],
+    relevant: Sequence[tuple[datetime, Any]],
     moment: datetime,
-    event_limit: int,
+    event_limit: int = PERIOD_EVENT_LIMIT,
 ) -> Any:
-    relevant = [
-        (event["derived_tstamp"], value)
-        for event in known
-        if matches(event, attribute) and (value := _property_value(event, attribute)) is not None
-    ]
+    """Return an attribute's value, given what its events up to a moment add, in order."""
     window = _window(attribute, group, relevant, moment, event_limit)
     result = AGGREGATIONS[attribute.aggregation](attribute, window, moment) if window else None
     return attribute.default_value if result is None else result
@@ -110,13 +119,13 @@ def _value(
 def _window(
     attribute: Attribute,
     group: AttributeGroup,
-    relevant: list[tuple[datetime, Any]],
+    relevant: Sequence[tuple[datetime, Any]],
     moment: datetime,
     event_limit: int,
-) -> list[tuple[datetime, Any]]:
+) -> Sequence[tuple[datetime, Any]]:
     if attribute.period is not None:
         since = moment - attribute.period
-        return [pair for pair in relevant if pair[0] >= since][-event_limit:]
+        return [pair for pair in relevant[-event_limit:] if pair[0] >= since]
     ttl = time_to_live(attribute, group)
     if ttl is None or not relevant:
         return relevant
@@ -172,7 +181,7 @@ def _elapsed(attribute: Attribute, since: datetime, moment: datetime) -> float:
     return max(seconds, 0.0) / UNITS[attribute.time_unit or "s"]
 
 
-Aggregation = Callable[[Attribute, list[tuple[datetime, Any]], datetime], Any]
+Aggregation = Callable[[Attribute, Sequence[tuple[datetime, Any]], datetime], Any]
 
 AGGREGATIONS: dict[str, Aggregation] = {
     "counter": lambda _a, window, _t: len(window),

@@ -60,7 +60,7 @@ class WarehouseResource(dg.ConfigurableResource[Any]):
 
     @property
     def events(self) -> Path:
-        """The embedded warehouse's file of events."""
+        """The embedded warehouse's folder of events."""
         return embedded_events(DataSettings.load())
 
 

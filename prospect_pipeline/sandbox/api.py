@@ -14,16 +14,21 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from snowplow_signals import AttributeGroup, AttributeKey
 from snowplow_signals.models import TestAttributeGroupRequest
 from snowplow_signals.models.model import AttributeGroupInput, AttributeKeyInput, Service
 
 from prospect_pipeline.attributes.definition import check_group
 from prospect_pipeline.attributes.properties import key_source
 from prospect_pipeline.errors import DefinitionError
+from prospect_pipeline.sandbox.collector import Collector
+from prospect_pipeline.sandbox.groups import Groups
+from prospect_pipeline.sandbox.inspection import inspection
+from prospect_pipeline.sandbox.interventions import Interventions
 from prospect_pipeline.sandbox.profiles import Profiles
 from prospect_pipeline.sandbox.registry import Body, Exists, InUse, Kind, Missing, Registry
 from prospect_pipeline.sandbox.requests import OnlineAttributesRequest
+from prospect_pipeline.sandbox.subscriptions import Subscriptions
+from prospect_pipeline.sandbox.telling import pushes, rules, stream
 from prospect_pipeline.signals.client import CLOCK_HEADER
 
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]
@@ -33,10 +38,14 @@ def build_app(
     registry: Registry,
     profiles: Profiles,
     token: str,
+    collector: Collector | None = None,
     on_start: Callable[[], None] = lambda: None,
     on_stop: Callable[[], None] = lambda: None,
 ) -> FastAPI:
-    """Return the application; every call under ``/api`` needs the bearer token."""
+    """Return the application; every call under ``/api`` needs the bearer token.
+
+    With a collector, trackers may send events to it, and what it has seen can be looked at.
+    """
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -58,9 +67,19 @@ def build_app(
         lifespan=lifespan,
     )
     app.get("/health")(_health)
-    secured = [Depends(authorize)]
-    app.include_router(_registry(registry), prefix="/api/v1/registry", dependencies=secured)
-    app.include_router(_values(registry, profiles), prefix="/api/v1", dependencies=secured)
+    if collector is not None:
+        app.router.routes.extend(collector.routes())
+        app.include_router(inspection(collector))
+    secured, groups = [Depends(authorize)], Groups(registry)
+    app.include_router(_registry(registry, groups), prefix="/api/v1/registry", dependencies=secured)
+    app.include_router(_values(registry, groups, profiles), prefix="/api/v1", dependencies=secured)
+    subscriptions = Subscriptions()
+    if collector is not None:
+        interventions = Interventions(registry, groups, profiles, subscriptions)
+        collector.on_events = interventions.take_in
+    app.include_router(rules(registry), prefix="/api/v1/registry", dependencies=secured)
+    app.include_router(pushes(groups, subscriptions), prefix="/api/v1", dependencies=secured)
+    app.include_router(stream(groups, subscriptions), prefix="/api/v1")
     app.include_router(_absent(), prefix="/api/v1", dependencies=secured)
     for error, status in ((Exists, 400), (Missing, 404), (InUse, 409), (DefinitionError, 422)):
         app.add_exception_handler(error, _answer(status))
@@ -78,7 +97,7 @@ def _answer(status: int) -> Callable[[Request, Exception], Response]:
     return answer
 
 
-def _registry(registry: Registry) -> APIRouter:
+def _registry(registry: Registry, groups: Groups) -> APIRouter:
     """Create, update, read and delete of attribute keys, attribute groups and services."""
     router = APIRouter(tags=["registry"])
 
@@ -89,7 +108,7 @@ def _registry(registry: Registry) -> APIRouter:
 
     @router.post("/attribute_groups/", status_code=201)
     def create_group(group: AttributeGroupInput) -> Body:
-        _check(group, registry)
+        _check(group, groups)
         registry.create("attribute_groups", group.name, group.version or 1, _dump(group))
         return _group_out(_dump(group))
 
@@ -106,7 +125,7 @@ def _registry(registry: Registry) -> APIRouter:
 
     @router.put("/attribute_groups/{name}/versions/{version}")
     def update_group(name: str, version: int, group: AttributeGroupInput) -> Body:
-        _check(group, registry)
+        _check(group, groups)
         registry.update("attribute_groups", name, version, _dump(group))
         return _group_out(_dump(group))
 
@@ -161,25 +180,24 @@ def _listed(
         return {"ok": True}
 
 
-def _values(registry: Registry, profiles: Profiles) -> APIRouter:
+def _values(registry: Registry, groups: Groups, profiles: Profiles) -> APIRouter:
     """Attribute values: online, and of a definition that is being tested."""
     router = APIRouter(tags=["attributes"])
 
     @router.post("/get-online-attributes")
-    def online(request: OnlineAttributesRequest, response: Response) -> dict[str, list[Any]]:
+    async def online(request: OnlineAttributesRequest, response: Response) -> dict[str, list[Any]]:
         moment = profiles.now()
         response.headers[CLOCK_HEADER] = moment.isoformat()
-        wanted = request.wanted(registry)
+        wanted = request.wanted(registry, groups)
         columns: dict[str, list[Any]] = {}
         for key, identifiers in request.identifiers.items():
             columns[key] = list(identifiers)
-            groups = {title: known_group(body, registry) for title, body in wanted.groups.items()}
             rows = [
                 {
                     title: profiles.values(group, identifier, moment)
                     if group.attribute_key.name == key
                     else {}
-                    for title, group in groups.items()
+                    for title, group in wanted.groups.items()
                 }
                 for identifier in identifiers
             ]
@@ -189,8 +207,8 @@ def _values(registry: Registry, profiles: Profiles) -> APIRouter:
 
     @router.post("/testing/attribute_groups/")
     def test(request: TestAttributeGroupRequest) -> list[dict[str, Any]]:
-        group = known_group(_dump(request.attribute_group), registry)
-        _check(request.attribute_group, registry)
+        group = groups.of(_dump(request.attribute_group))
+        _check(request.attribute_group, groups)
         return profiles.test(
             group,
             request.window,  # type: ignore[arg-type]
@@ -206,8 +224,6 @@ def _absent() -> APIRouter:
     router = APIRouter(include_in_schema=False)
     methods = ["GET", "POST", "PUT", "DELETE"]
     for path in (
-        "interventions",
-        "registry/interventions",
         "datasets",
         "registry/event_logs",
         "engines",
@@ -221,19 +237,8 @@ def _absent() -> APIRouter:
     return router
 
 
-def known_group(body: Body, registry: Registry) -> AttributeGroup:
-    """Return a group with its attribute key as registered, where the group only names it."""
-    key = body["attribute_key"]
-    if not {"key", "property", "external_column"} & key.keys():
-        try:
-            key = registry.get("attribute_keys", key["name"])
-        except Missing:
-            key = AttributeKey(name=key["name"]).model_dump(exclude_none=True)
-    return AttributeGroup.model_validate({"owner": "-@example.com", **body, "attribute_key": key})
-
-
-def _check(group: AttributeGroupInput, registry: Registry) -> None:
-    known = known_group(_dump(group), registry)
+def _check(group: AttributeGroupInput, groups: Groups) -> None:
+    known = groups.of(_dump(group))
     key_source(known.attribute_key)
     if known.attributes:  # an external table's columns are none of the events' attributes
         check_group(known)

@@ -1,7 +1,13 @@
-"""What the local Signals answers: attribute values, by the reference, from the stored events."""
+"""What the local Signals answers: attribute values, as the reference has them.
+
+An identifier's profile is read from the store once, and holds what each of its events adds to each
+attribute; events that arrive are added to it. A value is then made by `attributes.semantics`.
+"""
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +22,42 @@ from prospect_pipeline.sandbox.store import EventStore
 from prospect_pipeline.settings import Clock, TrainingSettings
 
 TEST_IDENTIFIERS = 10
+MOST_PROFILES = 20_000
+
+
+class Profile:
+    """One identifier's events, as what they add to each attribute of a group."""
+
+    def __init__(self, group: AttributeGroup, history: Sequence[AtomicEvent]) -> None:
+        self.group = group
+        self.ids: set[str] = set()
+        # (moment, event_id, value), in order; no event stands twice, so values are not compared.
+        self.added: dict[str, list[tuple[datetime, str, Any]]] = {
+            attribute.name: [] for attribute in group.attributes or []
+        }
+        for event in history:
+            self.add(event)
+
+    def add(self, event: AtomicEvent) -> None:
+        """Take in an event that is not yet known."""
+        self.ids.add(event["event_id"])
+        for attribute in self.group.attributes or []:
+            value = semantics.relevant_value(event, attribute)
+            if value is not None:
+                entry = (event["derived_tstamp"], event["event_id"], value)
+                insort(self.added[attribute.name], entry)
+
+    def values(self, moment: datetime, event_limit: int) -> dict[str, Any]:
+        """Return the value of every attribute at a moment."""
+        found = {}
+        for attribute in self.group.attributes or []:
+            added = self.added[attribute.name]
+            known = bisect_right(added, moment, key=lambda entry: entry[0])
+            relevant = [(at, value) for at, _, value in added[:known]]
+            found[attribute.name] = semantics.value_of(
+                attribute, self.group, relevant, moment, event_limit
+            )
+        return found
 
 
 class Profiles:
@@ -25,6 +67,9 @@ class Profiles:
         self.store = store
         self.clock = clock
         self.event_limit = TrainingSettings.load().period_event_limit
+        self._known: OrderedDict[tuple[str, str], Profile] = OrderedDict()
+        self._groups: dict[str, tuple[AttributeGroup, Source]] = {}
+        self._loaded = store.loaded
 
     def now(self) -> datetime:
         """Return the moment as of which values are given."""
@@ -32,10 +77,41 @@ class Profiles:
 
     def values(self, group: AttributeGroup, identifier: str, moment: datetime) -> dict[str, Any]:
         """Return every attribute of a group for one identifier."""
-        source = key_source(group.attribute_key)
-        events = self.store.of_key(source, identifier, attribute_columns(group), moment)
-        history = semantics.histories(events, group).get(identifier, [])
-        return semantics.values_at(group, history, moment, event_limit=self.event_limit)
+        return self.profile(group, identifier).values(moment, self.event_limit)
+
+    def profile(self, group: AttributeGroup, identifier: str) -> Profile:
+        """Return an identifier's profile, read from the store where it is not known yet."""
+        if self._loaded != self.store.loaded:
+            self._known.clear()
+            self._loaded = self.store.loaded
+        title = self._title(group)
+        known = self._known.get((title, identifier))
+        if known is None:
+            source = self._groups[title][1]
+            events = self.store.of_key(source, identifier, attribute_columns(group))
+            history = semantics.histories(events, group).get(identifier, [])
+            known = self._known[title, identifier] = Profile(group, history)
+            if len(self._known) > MOST_PROFILES:
+                self._known.popitem(last=False)
+        self._known.move_to_end((title, identifier))
+        return known
+
+    def add(self, events: Iterable[AtomicEvent]) -> list[tuple[AttributeGroup, str]]:
+        """Take in events that were just stored; returns whose profiles have changed."""
+        changed: dict[tuple[str, str], tuple[AttributeGroup, str]] = {}
+        for event in events:
+            for title, (group, source) in self._groups.items():
+                identifier = read(event, source)
+                if identifier is None:
+                    continue
+                place = (title, str(identifier))
+                changed[place] = (group, str(identifier))
+                profile = self._known.get(place)
+                if profile is not None and event["event_id"] in profile.ids:
+                    del self._known[place]  # which copy counts, the store knows
+                elif profile is not None:
+                    profile.add(event)
+        return list(changed.values())
 
     def test(
         self,
@@ -61,6 +137,15 @@ class Profiles:
             )
             for identifier in chosen
         ]
+
+    def _title(self, group: AttributeGroup) -> str:
+        title = f"{group.name}_v{group.version}"
+        known = self._groups.get(title)
+        if known is None or (known[0] is not group and known[0] != group):
+            for place in [place for place in self._known if place[0] == title]:
+                del self._known[place]
+            self._groups[title] = (group, key_source(group.attribute_key))
+        return title
 
 
 def _latest(histories: Iterable[Sequence[AtomicEvent]], key: Source) -> list[str]:

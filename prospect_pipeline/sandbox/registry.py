@@ -1,4 +1,4 @@
-"""The local Signals' registry of attribute keys, groups and services: SQLite, durable.
+"""The local Signals' registry of attribute keys, groups, services and interventions: SQLite.
 
 A row is one object as the SDK sent it, plus whether it is published. The rules (what exists
 already, what must be unpublished first) are Snowplow's documented ones where there are any.
@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 from prospect_pipeline.settings import DataSettings
 
-Kind = Literal["attribute_keys", "attribute_groups", "services"]
+Kind = Literal["attribute_keys", "attribute_groups", "services", "interventions"]
 Body = dict[str, Any]
 
-_SCHEMA = """CREATE TABLE IF NOT EXISTS objects (
+_SCHEMA = (
+    """CREATE TABLE IF NOT EXISTS objects (
   kind TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL, body TEXT NOT NULL,
-  PRIMARY KEY (kind, name, version)) WITHOUT ROWID"""
+  PRIMARY KEY (kind, name, version)) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS sent (
+  name TEXT NOT NULL, version INTEGER NOT NULL, about TEXT NOT NULL,
+  PRIMARY KEY (name, version, about)) WITHOUT ROWID""",
+)
+VERSIONED = ("attribute_groups", "interventions")
 
 
 class Exists(Exception):
@@ -41,8 +47,11 @@ class Registry:
     def __init__(self, data: DataSettings) -> None:
         self.path: Path = data.root / "signals" / "registry.db"
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.revision = 0
+        """Counts the changes, so that whoever makes something of the objects knows of them."""
         with self._transaction() as database:
-            database.execute(_SCHEMA)
+            for statement in _SCHEMA:
+                database.execute(statement)
 
     def create(self, kind: Kind, name: str, version: int, body: Body) -> None:
         """Add an object; raises Exists."""
@@ -54,12 +63,13 @@ class Registry:
                 )
         except sqlite3.IntegrityError:
             raise Exists(f"{_title(kind, name, version)} exists already") from None
+        self.revision += 1
 
     def update(self, kind: Kind, name: str, version: int, body: Body) -> None:
         """Replace an object; raises Missing, or InUse where a published definition would change."""
         with self._transaction() as database:
             stored = _get(database, kind, name, version)
-            fixed = kind == "attribute_groups" and stored.get("is_published")
+            fixed = kind in VERSIONED and stored.get("is_published")
             if fixed and definition(stored) != definition(body):
                 raise InUse(
                     f"{_title(kind, name, version)} is published and its definition differs; "
@@ -69,6 +79,7 @@ class Registry:
                 "UPDATE objects SET body = ? WHERE kind = ? AND name = ? AND version = ?",
                 (json.dumps(body), kind, name, version),
             )
+        self.revision += 1
 
     def delete(self, kind: Kind, name: str, version: int) -> None:
         """Remove an object; raises Missing, or InUse while it is published or referred to."""
@@ -90,6 +101,9 @@ class Registry:
                 "DELETE FROM objects WHERE kind = ? AND name = ? AND version = ?",
                 (kind, name, version),
             )
+            if kind == "interventions":
+                database.execute("DELETE FROM sent WHERE name = ? AND version = ?", (name, version))
+        self.revision += 1
 
     def get(self, kind: Kind, name: str, version: int | None = None) -> Body:
         """Return an object, the latest version where none is named; raises Missing."""
@@ -100,6 +114,14 @@ class Registry:
         """Return all objects of a kind, by name and version."""
         with self._transaction() as database:
             return _all(database, kind)
+
+    def mark_sent(self, name: str, version: int, about: Sequence[tuple[str, str]]) -> bool:
+        """Remember that an intervention was sent about identifiers; False if it was before."""
+        with self._transaction() as database:
+            done = database.execute(
+                "INSERT OR IGNORE INTO sent VALUES (?, ?, ?)", (name, version, json.dumps(about))
+            )
+            return done.rowcount == 1
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -112,7 +134,7 @@ class Registry:
 
 
 def definition(group: Body) -> Body:
-    """Return what of a group makes its values: all but whether and since when it is computed."""
+    """Return what an object is: all but whether, and since when, it is computed."""
     aside = ("is_published", "backfill_since_tstamp", "description", "owner", "online")
     return {field: value for field, value in group.items() if field not in aside}
 

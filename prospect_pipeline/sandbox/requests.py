@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from fastapi import HTTPException
 from pydantic import BaseModel
-from snowplow_signals import AttributeKeyIdentifiers
+from snowplow_signals import AttributeGroup, AttributeKeyIdentifiers
 from snowplow_signals.models.model import QualifiedAttributeName
 
+from prospect_pipeline.sandbox.groups import Groups
 from prospect_pipeline.sandbox.registry import Body, Registry
 
 
@@ -16,7 +17,7 @@ from prospect_pipeline.sandbox.registry import Body, Registry
 class Wanted:
     """The groups to compute, and the reply's columns: (shown name, group, attribute)."""
 
-    groups: dict[str, Body]
+    groups: dict[str, AttributeGroup]
     columns: list[tuple[str, str, str]]
 
 
@@ -33,28 +34,28 @@ class OnlineAttributesRequest(BaseModel):
         """The identifiers asked for, by attribute key."""
         return self.attribute_keys.root or {}
 
-    def wanted(self, registry: Registry) -> Wanted:
+    def wanted(self, registry: Registry, known: Groups) -> Wanted:
         """Look up what is asked for; raises Missing, or 422 where nothing is."""
         if self.service is not None:
-            return self._of_service(self.service, registry)
+            return self._of_service(registry.get("services", self.service), known)
         if not self.attributes:
             raise HTTPException(422, "name a service, or attributes as group_v1:attribute")
-        groups: dict[str, Body] = {}
+        groups: dict[str, AttributeGroup] = {}
         columns = []
         for qualified in self.attributes:
             title, attribute = qualified.root.split(":")
             name, version = title.rsplit("_v", 1)
-            groups[title] = registry.get("attribute_groups", name, int(version))
+            groups[title] = known.get(name, int(version))
             if attribute not in _names(groups[title]):
                 raise HTTPException(404, f"attribute '{qualified.root}' does not exist")
             columns.append((self._shown(title, attribute), title, attribute))
         return Wanted(groups, columns)
 
-    def _of_service(self, service: str, registry: Registry) -> Wanted:
-        groups: dict[str, Body] = {}
-        for link in registry.get("services", service)["attribute_groups"]:
-            group = registry.get("attribute_groups", link["name"], link.get("version", 1))
-            groups[f"{group['name']}_v{group.get('version', 1)}"] = group
+    def _of_service(self, service: Body, known: Groups) -> Wanted:
+        groups: dict[str, AttributeGroup] = {}
+        for link in service["attribute_groups"]:
+            group = known.get(link["name"], link.get("version", 1))
+            groups[f"{group.name}_v{group.version}"] = group
         columns = [
             (self._shown(title, attribute), title, attribute)
             for title, group in groups.items()
@@ -66,5 +67,5 @@ class OnlineAttributesRequest(BaseModel):
         return f"{title}:{attribute}" if self.full_attribute_names else attribute
 
 
-def _names(group: Body) -> list[str]:
-    return [attribute["name"] for attribute in group.get("attributes", [])]
+def _names(group: AttributeGroup) -> list[str]:
+    return [attribute.name for attribute in group.attributes or []]

@@ -15,9 +15,10 @@ import uvicorn
 
 from prospect_pipeline.errors import StackError
 from prospect_pipeline.sandbox.api import build_app
+from prospect_pipeline.sandbox.collected import CollectedEvents
+from prospect_pipeline.sandbox.collector import Collector
 from prospect_pipeline.sandbox.profiles import Profiles
 from prospect_pipeline.sandbox.registry import Registry
-from prospect_pipeline.sandbox.store import EventStore
 from prospect_pipeline.settings import Clock, DataSettings
 from prospect_pipeline.signals.connection import ADDRESS_FILE
 from prospect_pipeline.writing import whole_file
@@ -47,15 +48,31 @@ class LocalSignals:
 
     def serve(self) -> None:
         """Serve until SIGINT or SIGTERM."""
+        store = self._opened_store()
+        profiles = Profiles(store, self.clock)
+        collector = Collector(store)
         app = build_app(
             Registry(self.data),
-            Profiles(EventStore(self.data), self.clock),
+            profiles,
             self.token,
+            collector,
             on_start=self._announce,
             on_stop=self._withdraw,
         )
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5)
-        uvicorn.Server(config).run(sockets=[self._socket])
+        try:
+            uvicorn.Server(config).run(sockets=[self._socket])
+        finally:
+            collector.close()
+
+    def _opened_store(self) -> CollectedEvents:
+        try:
+            return CollectedEvents(self.data)
+        except OSError as error:
+            raise StackError(
+                f"Events cannot be stored under {self.data.root} ({error.strerror}). Make it a "
+                "folder that this user may write to, or give another --data-dir."
+            ) from None
 
     def _refuse_second(self) -> None:
         with contextlib.suppress(OSError, ValueError, KeyError, psutil.NoSuchProcess):

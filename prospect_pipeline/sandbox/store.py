@@ -1,11 +1,14 @@
-"""The local Signals' events: one Parquet file, written whole or not at all.
+"""The local Signals' events: loaded from a file, and collected one by one.
 
-Training reads the same file as its warehouse, so both see the same events. Copies of an event are
-dropped on loading, by the rule of `attributes.semantics`.
+A folder that training reads as its warehouse, so that both see the same events: ``atomic.parquet``
+is what was loaded, written whole or not at all; what was collected is a journal, whose long
+segments become Parquet files too (see `warehouse.journal`). Copies of an event are dropped by the
+rule of `attributes.semantics`: the first to arrive counts.
 """
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -20,9 +23,11 @@ from prospect_pipeline.attributes import expressions
 from prospect_pipeline.attributes.expressions import literal, moment, name
 from prospect_pipeline.attributes.properties import Source
 from prospect_pipeline.errors import EventsError
+from prospect_pipeline.sandbox.tail import Tail
 from prospect_pipeline.settings import DataSettings
 from prospect_pipeline.warehouse.duckdb import connect, embedded_events, write_parquet
 from prospect_pipeline.warehouse.files import EventFile
+from prospect_pipeline.warehouse.journal import FOLDER, pending
 
 
 @dataclass(frozen=True)
@@ -45,20 +50,23 @@ class Loaded:
 
 @dataclass(frozen=True)
 class _Opened:
-    """A version of the file, open for reading."""
+    """The Parquet files as they were at one moment, open for reading."""
 
-    version: int
+    version: tuple[tuple[Path, int], ...]
     connection: duckdb.DuckDBPyConnection
     columns: frozenset[str]
+    last: datetime | None
 
 
 class EventStore:
     """Atomic events of a data directory, to load and to read one visitor's of."""
 
     def __init__(self, data: DataSettings) -> None:
-        self.path = embedded_events(data)
+        self.folder = embedded_events(data)
+        self.path = self.folder / "atomic.parquet"
         self._lock = threading.Lock()
         self._opened: _Opened | None = None
+        self._lately: tuple[Any, Tail] = ((), Tail())
 
     def load(self, source: Path, key: str = "domain_userid") -> Loaded:
         """Replace the events by those of a file; raises EventsError and then changes nothing."""
@@ -83,24 +91,38 @@ class EventStore:
                 PARTITION BY event_id ORDER BY NOT ({whole}), {arrival}, derived_tstamp) = 1
                 ORDER BY {name(key)}, derived_tstamp, event_id"""
             write_parquet(connection, kept, self.path)
+        shutil.rmtree(self.folder / FOLDER, ignore_errors=True)
+        for collected in self.folder.glob("live-*.parquet"):
+            collected.unlink()
         return Loaded(counts[0] - counts[1], *counts[1:])
+
+    @property
+    def loaded(self) -> int | None:
+        """Tells one loaded file from the next; None before the first."""
+        try:
+            return self.path.stat().st_mtime_ns
+        except FileNotFoundError:
+            return None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no event, neither loaded nor collected."""
+        files = self._files()
+        return not files and not pending(self.folder, files)
 
     def last_event(self) -> datetime | None:
         """Return when the last event happened, None where there are none."""
-        with self._reading() as opened:
-            if opened is None:
-                return None
-            [(last,)] = opened.connection.execute(
-                "SELECT MAX(derived_tstamp) FROM events"
-            ).fetchall()
-        return None if last is None else last.replace(tzinfo=UTC)
+        with self._reading() as (opened, tail):
+            known = [last for last in (opened and opened.last, tail.last) if last]
+        return max(known, default=None)
 
     def sample_keys(self, count: int, key: str = "domain_userid") -> list[str]:
         """Return a few identifiers seen in the last week of events, from least to most active."""
-        with self._reading() as opened:
-            if opened is None:
-                return []
-            rows = opened.connection.execute(
+        if self.is_empty:
+            return []
+        with connect() as connection:
+            EventFile(connection, self.folder, key).create_view("events", ["derived_tstamp", key])
+            rows = connection.execute(
                 f"""SELECT {name(key)} FROM events WHERE {name(key)} IS NOT NULL AND derived_tstamp
                   > (SELECT MAX(derived_tstamp) FROM events) - INTERVAL 7 DAY
                 GROUP BY 1 ORDER BY COUNT(*), 1"""
@@ -109,11 +131,13 @@ class EventStore:
         return [rows[place][0] for place in sorted(set(places))]
 
     def of_key(
-        self, key: Source, identifier: str, columns: Collection[str], until: datetime
+        self, key: Source, identifier: str, columns: Collection[str]
     ) -> list[dict[str, Any]]:
-        """Return one identifier's events up to a moment, by column; absent columns are null."""
+        """Return one identifier's events by column; absent columns are null."""
         condition = f"{expressions.identifier(key, 'duckdb')} = {literal(identifier)}"
-        return self._read(columns, f"{condition} AND derived_tstamp <= {moment(until)}", key)
+        with self._reading() as (opened, tail):
+            stored = [] if opened is None else _read(opened, columns, condition, key)
+            return [*stored, *tail.of_key(key, identifier, columns)]
 
     def between(
         self,
@@ -127,46 +151,58 @@ class EventStore:
         if app_ids:
             columns = {*columns, "app_id"}
             condition += f" AND app_id IN ({', '.join(map(literal, app_ids))})"
-        return self._read(columns, condition)
+        with self._reading() as (opened, tail):
+            stored = [] if opened is None else _read(opened, columns, condition)
+            return [*stored, *tail.between(since, until, columns, app_ids)]
 
-    def _read(
-        self, columns: Collection[str], condition: str, key: Source | None = None
-    ) -> list[dict[str, Any]]:
-        with self._reading() as opened:
-            if opened is None or (key is not None and key.column not in opened.columns):
-                return []
-            known = [column for column in columns if column in opened.columns]
-            cursor = opened.connection.execute(
-                f"SELECT {', '.join(map(name, known))} FROM events WHERE {condition}"
-            )
-            empty = dict.fromkeys(columns)
-            return [
-                empty | dict(zip(known, map(_aware, row), strict=True)) for row in cursor.fetchall()
-            ]
+    def _files(self) -> list[Path]:
+        return sorted(self.folder.glob("*.parquet"))
+
+    def _tail(self, files: Collection[Path]) -> Tail:
+        """Return what was collected and is in none of the Parquet files."""
+        segments = [(path, path.stat().st_size) for path in pending(self.folder, files)]
+        if self._lately[0] != segments:
+            self._lately = (segments, Tail.of_segments([path for path, _ in segments]))
+        return self._lately[1]
 
     @contextmanager
-    def _reading(self) -> Iterator[_Opened | None]:
-        """Give a cursor over the file as it is now, None where there is none yet."""
+    def _reading(self) -> Iterator[tuple[_Opened | None, Tail]]:
+        """Give a cursor over the Parquet files as they are now, and what was collected since."""
         with self._lock:
-            if not self.path.exists():
-                yield None
-                return
-            version = self.path.stat().st_mtime_ns
+            files = self._files()
+            version = tuple((file, file.stat().st_mtime_ns) for file in files)
             if self._opened is None or self._opened.version != version:
-                self._opened = _open(self.path, version)
-            opened = self._opened
-            cursor = opened.connection.cursor()
+                self._opened = _open(version) if version else None
+            opened, tail = self._opened, self._tail(files)
+            cursor = opened.connection.cursor() if opened else None
         try:
-            yield replace(opened, connection=cursor)
+            yield replace(opened, connection=cursor) if opened else None, tail
         finally:
-            cursor.close()
+            if cursor is not None:
+                cursor.close()
 
 
-def _open(path: Path, version: int) -> _Opened:
+def _open(version: tuple[tuple[Path, int], ...]) -> _Opened:
     connection = duckdb.connect(config={"threads": 1})
-    connection.execute(f"CREATE VIEW events AS SELECT * FROM read_parquet({literal(str(path))})")
+    files = ", ".join(literal(str(path)) for path, _ in version)
+    scan = f"read_parquet([{files}], union_by_name = true)"
+    connection.execute(f"CREATE VIEW events AS SELECT * FROM {scan}")
     columns = {row[0] for row in connection.execute("DESCRIBE events").fetchall()}
-    return _Opened(version, connection, frozenset(columns))
+    [(last,)] = connection.execute("SELECT MAX(derived_tstamp) FROM events").fetchall()
+    return _Opened(version, connection, frozenset(columns), _aware(last))
+
+
+def _read(
+    opened: _Opened, columns: Collection[str], condition: str, key: Source | None = None
+) -> list[dict[str, Any]]:
+    if key is not None and key.column not in opened.columns:
+        return []
+    known = [column for column in columns if column in opened.columns]
+    cursor = opened.connection.execute(
+        f"SELECT {', '.join(map(name, known))} FROM events WHERE {condition}"
+    )
+    empty = dict.fromkeys(columns)
+    return [empty | dict(zip(known, map(_aware, row), strict=True)) for row in cursor.fetchall()]
 
 
 def _aware(value: Any) -> Any:

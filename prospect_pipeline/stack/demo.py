@@ -24,7 +24,7 @@ class DemoEvents:
     def fill_if_empty(self, say: Callable[[str], None]) -> bool:
         """Fill the data directory's store where there are no events; return whether it was."""
         store = EventStore(DataSettings.load())
-        if store.path.exists():
+        if not store.is_empty:
             return False
         say("The embedded warehouse is empty: generating events of visitors for the demo.")
         load_demo(store, datetime.now(UTC), say)

@@ -51,8 +51,8 @@ def connect() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def embedded_events(data: DataSettings) -> Path:
-    """Return where the embedded warehouse, and the local Signals with it, keep their events."""
-    return data.root / "events" / "atomic.parquet"
+    """Return the folder where the embedded warehouse, and the local Signals, keep their events."""
+    return data.root / "events"
 
 
 class DuckDBWarehouse:

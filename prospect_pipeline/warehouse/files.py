@@ -12,22 +12,15 @@ from pathlib import Path
 import duckdb
 
 from prospect_pipeline.attributes.expressions import literal, name
-from prospect_pipeline.attributes.properties import ColumnType, column_type, is_event_column
+from prospect_pipeline.attributes.properties import column_type, is_event_column
 from prospect_pipeline.errors import EventsError
+from prospect_pipeline.warehouse.journal import SQL_TYPES, pending, read_segments
 
 REQUIRED = ("event_id", "derived_tstamp", "event_name", "event_vendor", "event_version")
 READERS = {
     ".csv": "read_csv({}, header = true, all_varchar = true)",
     ".csv.gz": "read_csv({}, header = true, all_varchar = true)",
     ".parquet": "read_parquet({}, union_by_name = true)",
-}
-SQL_TYPES: dict[ColumnType, str] = {
-    "text": "VARCHAR",
-    "integer": "BIGINT",
-    "float": "DOUBLE",
-    "boolean": "BOOLEAN",
-    "timestamp": "TIMESTAMP",
-    "json": "VARCHAR",
 }
 
 
@@ -37,7 +30,7 @@ class EventFile:
     def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path, key_column: str) -> None:
         self.connection = connection
         self.path = path
-        self.scan = _scan(path)
+        self.scan = self._folder() if path.is_dir() else _scan(path)
         self.columns = self._describe()
         self._check((*REQUIRED, key_column))
 
@@ -50,6 +43,20 @@ class EventFile:
         shown = ", ".join(f"{self._canonical(column)} AS {name(column)}" for column in wanted)
         self._run(f"CREATE OR REPLACE TEMP VIEW {view} AS SELECT {shown} FROM {self.scan}")
         self._check_values(view)
+
+    def _folder(self) -> str:
+        """Return what a folder holds: Parquet files, and events that were collected lately."""
+        parts = []
+        files = sorted(self.path.glob("*.parquet"))
+        segments = pending(self.path, files)
+        if files:
+            listed = f"[{', '.join(literal(str(file)) for file in files)}]"
+            parts.append(f"SELECT * FROM {READERS['.parquet'].format(listed)}")
+        if segments and (lately := read_segments(self.connection, segments)):
+            parts.append(lately)
+        if not parts:
+            raise EventsError(f"{self.path} holds no Parquet files of events.")
+        return f"({' UNION ALL BY NAME '.join(parts)}) AS events"
 
     def _describe(self) -> dict[str, tuple[str, str]]:
         """Return the file's event columns: canonical name to (own name, DuckDB type)."""
@@ -113,10 +120,6 @@ class EventFile:
 
 
 def _scan(path: Path) -> str:
-    if path.is_dir():
-        if not any(path.glob("*.parquet")):
-            raise EventsError(f"{path} holds no Parquet files of events.")
-        return READERS[".parquet"].format(literal(str(path / "*.parquet")))
     if not path.exists():
         raise EventsError(f"{path} does not exist; give a file of atomic events.")
     if path.stat().st_size == 0:

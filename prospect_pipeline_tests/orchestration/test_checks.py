@@ -54,9 +54,9 @@ def events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PROSPECT_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("PROSPECT_COHORT", "all")
     monkeypatch.setenv("PROSPECT_AS_OF", NOW.isoformat())
-    path = embedded_events(DataSettings.load())
-    path.parent.mkdir()
-    return write(EVENTS, path)
+    folder = embedded_events(DataSettings.load())
+    folder.mkdir()
+    return write(EVENTS, folder / "atomic.parquet")
 
 
 @pytest.fixture

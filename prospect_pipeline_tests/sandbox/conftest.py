@@ -12,6 +12,8 @@ from fastapi import FastAPI
 from snowplow_signals import SignalsSandbox
 
 from prospect_pipeline.sandbox.api import build_app
+from prospect_pipeline.sandbox.collected import CollectedEvents
+from prospect_pipeline.sandbox.collector import Collector
 from prospect_pipeline.sandbox.profiles import Profiles
 from prospect_pipeline.sandbox.registry import Registry
 from prospect_pipeline.sandbox.store import EventStore
@@ -52,9 +54,12 @@ def store(data: DataSettings) -> EventStore:
 @contextmanager
 def signals_over(data: DataSettings, clock: str = NOW.isoformat()) -> Iterator[SignalsSandbox]:
     """The SDK, connected to a local Signals over a data directory."""
-    profiles = Profiles(EventStore(data), Clock.load(setting=clock))
-    with serving(build_app(Registry(data), profiles, TOKEN)) as url:
+    store = CollectedEvents(data)
+    profiles = Profiles(store, Clock.load(setting=clock))
+    collector = Collector(store)
+    with serving(build_app(Registry(data), profiles, TOKEN, collector)) as url:
         yield SignalsSandbox(api_url=url, sandbox_token=TOKEN)
+    collector.close()
 
 
 @pytest.fixture

@@ -1,0 +1,122 @@
+"""Rule-based interventions: what an event changes, and whom it is told to.
+
+An intervention is triggered where the values before an event do not meet its criteria and those
+after it do; then never again for the same identifiers (Snowplow's "sent once"), except that
+``changed`` is told of each time.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from snowplow_signals import AttributeGroup
+
+from prospect_pipeline.attributes.properties import key_source
+from prospect_pipeline.attributes.selection import AtomicEvent, read
+from prospect_pipeline.sandbox import criteria
+from prospect_pipeline.sandbox.groups import Groups
+from prospect_pipeline.sandbox.profiles import Profiles
+from prospect_pipeline.sandbox.registry import Body, Missing, Registry
+from prospect_pipeline.sandbox.subscriptions import Subscriptions, Target
+
+Found = dict[str, dict[str, Any]]
+"""Attribute values by group."""
+
+
+class Interventions:
+    """Takes in events, and tells subscribers what has come true."""
+
+    def __init__(
+        self, registry: Registry, groups: Groups, profiles: Profiles, subscriptions: Subscriptions
+    ) -> None:
+        self.registry = registry
+        self.groups = groups
+        self.profiles = profiles
+        self.subscriptions = subscriptions
+
+    def take_in(self, events: Sequence[AtomicEvent]) -> None:
+        """Add events to the profiles, and trigger what they make true."""
+        rules = self.groups.rules()
+        if not rules:
+            self.profiles.add(events)
+            return
+        names = {name for rule in rules for name in criteria.attributes(rule["criteria"])}
+        needed = {name: self.groups.published(*name.split(":")) for name in names}
+        groups = {id(group): group for group in needed.values() if group is not None}
+        for event in events:
+            before = self._values(groups.values(), event)
+            self.profiles.add([event])
+            after = self._values(groups.values(), event)
+            for rule in rules:
+                self._consider(rule, needed, event, before, after)
+
+    def _values(self, groups: Iterable[AttributeGroup], event: AtomicEvent) -> Found:
+        moment = self.profiles.now()
+        found: Found = {}
+        for group in groups:
+            identifier = read(event, key_source(group.attribute_key))
+            if identifier is not None:
+                found[str(group.name)] = self.profiles.values(group, str(identifier), moment)
+        return found
+
+    def _consider(
+        self,
+        rule: Body,
+        needed: dict[str, AttributeGroup | None],
+        event: AtomicEvent,
+        before: Found,
+        after: Found,
+    ) -> None:
+        tree = rule["criteria"]
+        names = set(criteria.attributes(tree))
+        then, now = (
+            {name: found.get(name.split(":")[0], {}).get(name.split(":")[1]) for name in names}
+            for found in (before, after)
+        )
+        repeats = criteria.has_changed(tree)
+        if not criteria.met(tree, now, then) or (not repeats and criteria.met(tree, then, then)):
+            return
+        keys = {str(g.attribute_key.name): g for name in names if (g := needed[name]) is not None}
+        about = [
+            (name, str(read(event, key_source(group.attribute_key))))
+            for name, group in sorted(keys.items())
+        ]
+        if not repeats and not self.registry.mark_sent(rule["name"], rule["version"], about):
+            return
+        told = {
+            "intervention_id": str(uuid.uuid4()),
+            "name": rule["name"],
+            "version": rule["version"],
+            "attributes": self._payload(rule, now, event),
+        }
+        for target in self._targets(rule, about, event):
+            self.subscriptions.deliver(target, told, keep=True)
+
+    def _targets(self, rule: Body, about: Sequence[Target], event: AtomicEvent) -> Sequence[Target]:
+        """Return whom to tell: the keys that the rule names, else those of its groups."""
+        if not rule.get("target_attribute_keys"):
+            return about
+        targets = []
+        for link in rule["target_attribute_keys"]:
+            identifier = read(event, key_source(self.groups.key(link["name"])))
+            if identifier is not None:
+                targets.append((link["name"], str(identifier)))
+        return targets
+
+    def _payload(self, rule: Body, now: dict[str, Any], event: AtomicEvent) -> dict[str, str]:
+        """Return the attributes to tell, as text: the criteria's, and those of the named groups."""
+        told = {name.split(":")[1]: value for name, value in now.items()}
+        for link in rule.get("payload_attribute_groups") or []:
+            try:
+                group = self.groups.get(link["name"], link.get("version") or 1)
+            except Missing:  # it was deleted since
+                continue
+            told |= self._values([group], event).get(str(group.name), {})
+        return {
+            name: value if isinstance(value, str) else json.dumps(value)
+            for name, value in told.items()
+            if value is not None
+        }
