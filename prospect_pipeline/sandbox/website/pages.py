@@ -61,7 +61,7 @@ PAGES = (
         "/tour",
         "tour.html",
         "Tour",
-        "A morning at a twelve-door warehouse, in eight seconds.",
+        "A morning at a twelve-door warehouse, in twelve seconds.",
         nav="Tour",
     ),
     Page(
