@@ -107,7 +107,7 @@
           method: 'POST',
           headers: { 'Content-Type': 'application/json' },
           body: JSON.stringify({ domain_userid: visitor, explain: options.explain }),
-          credentials: 'omit', cache: 'no-store', priority: 'low', signal: request.signal,
+          credentials: 'omit', cache: 'no-store', signal: request.signal,
         });
         const answer = await reply.json().catch(() => null);
         if (reply.ok && answer && Number.isFinite(answer.score)) return answer;

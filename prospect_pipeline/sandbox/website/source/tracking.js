@@ -5,6 +5,7 @@ import { SnowplowMediaPlugin } from '@snowplow/browser-plugin-media';
 import {
   SignalsPlugin, addInterventionHandlers, subscribeToInterventions,
 } from '@snowplow/signals-browser-plugin';
+import { endStreamsOnLeave } from './streams.js';
 import { trackVideo } from './video.js';
 
 const PERSONAL = ['name', 'email', 'message'];
@@ -26,6 +27,7 @@ function afterEvents(callback) {
 }
 
 export function startTracking(settings, { onEvents, onIntervention }) {
+  endStreamsOnLeave();
   const tracker = newTracker('sp', settings.collector_url, {
     appId: settings.app_id,
     eventMethod: 'post',
