@@ -21,7 +21,7 @@
     logAttributes: true,
     timeout: 3000, // milliseconds
   };
-  const BACK_OFF = 300; // seconds, at most
+  const BACK_OFF = 300; // seconds, at most; jitter comes on top
   const RETRY_AFTER = 3600; // likewise, when the service says so
   const SETTLE = 500; // milliseconds that a page view's own event gets to arrive
   const ABOVE = 'prospect-score:above';
