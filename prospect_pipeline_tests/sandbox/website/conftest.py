@@ -1,7 +1,9 @@
 """A real Chromium, the website, and a stand-in for the services behind it, all on loopback."""
 
+import inspect
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,3 +76,25 @@ def prefer(browser: Any, scheme: str = "light", motion: str = "no-preference") -
         {"name": "prefers-reduced-motion", "value": motion},
     ]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+
+def until(condition: Callable[[], Any]) -> Any:
+    """Return what the condition gives once that is something."""
+    end = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < end:
+        if given := condition():
+            return given
+        time.sleep(0.05)
+    pytest.fail(f"never came true: {inspect.getsource(condition).strip()}")
+
+
+def text(browser: Any, selector: str) -> str:
+    """Return the text of the first such element, or nothing where there is none."""
+    script = "return document.querySelector(arguments[0])?.textContent ?? ''"
+    return str(browser.execute_script(script, selector))
+
+
+def press(browser: Any, key: str, times: int = 1) -> None:
+    """Press a key as the keyboard would: wherever the focus is."""
+    for _ in range(times):
+        browser.switch_to.active_element.send_keys(key)
