@@ -20,6 +20,9 @@ test('asks on start and then every so many seconds', async () => {
 test('sends what /predict expects', async () => {
   const page = new Page();
   await page.start({ explain: true });
+  page.ProspectScore.start({ endpoint: '/p' });
+  await settled();
+  assert.equal(page.requests[1].body.explain, false);
   const [{ url, request, body }] = page.requests;
   assert.equal(url, 'http://scores.test/predict');
   assert.equal(request.method, 'POST');
@@ -97,6 +100,16 @@ test('a tab that opens hidden asks once it is seen', async () => {
   assert.equal(page.asked(), 1);
 });
 
+test('who asks in a hidden tab is answered once it is seen', async () => {
+  const page = new Page();
+  await page.start({ seconds: 100 });
+  page.show(false);
+  assert.equal(await page.ProspectScore.ask(), null);
+  page.show(true);
+  await settled();
+  assert.equal(page.asked(), 2);
+});
+
 test('has at most one request under way, and asks once more for all who came meanwhile', async () => {
   const page = new Page();
   const waiting = [];
@@ -125,10 +138,12 @@ test('backs off on errors, twice as long each time, and is back to normal after 
   page.answer = async () => scored(0.2);
   await page.pass(1);
   assert.equal(page.asked(), 4);
-  await page.pass(10);
+  await page.pass(9);
+  page.answer = async () => { throw new TypeError('Failed to fetch'); };
+  await page.pass(1);
   assert.equal(page.asked(), 5);
-  assert.deepEqual(page.events('error').map((detail) => detail.wait), [10, 20, 40]);
-  assert.equal(page.logs.filter(([level]) => level === 'error').length, 1, 'one line for one trouble');
+  assert.deepEqual(page.events('error').map((detail) => detail.wait), [10, 20, 40, 10]);
+  assert.equal(page.logs.filter(([level]) => level === 'error').length, 2, 'a line for each trouble');
   mock.restoreAll();
 });
 
@@ -300,6 +315,14 @@ test('asks when a page of the site\'s own router is shown', async () => {
   assert.equal(page.asked(), 3);
 });
 
+test('leaves page views alone when told so', async () => {
+  const page = new Page();
+  await page.start({ seconds: 60, pageViews: false });
+  page.window.history.pushState({}, '', '/next');
+  await page.pass(5);
+  assert.equal(page.asked(), 1);
+});
+
 test('starts from a script tag, its options being data-attributes', async () => {
   const page = new Page({
     script: { endpoint: '/p', seconds: '2', logAttributes: 'false', explain: '', consent: 'site.agrees' },
@@ -332,6 +355,17 @@ test('stops, and drops what is under way', async () => {
   assert.equal(page.asked(), 1);
   assert.deepEqual([page.heard, page.logs], [[], []]);
   assert.equal(await page.ProspectScore.ask(), null);
+});
+
+test('says nothing of a request that fails after the stop', async () => {
+  const page = new Page();
+  page.answer = ({ signal }) => new Promise((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason));
+  });
+  await page.start({ seconds: 1 });
+  page.ProspectScore.stop();
+  await page.pass(10);
+  assert.deepEqual([page.heard, page.logs, page.asked()], [[], [], 1]);
 });
 
 test('starting again replaces what was started before', async () => {
@@ -374,7 +408,7 @@ for (const options of [undefined, null, { seconds: 'soon' }, { seconds: -5 }, { 
   test(`never throws on options of ${JSON.stringify(options)}`, async () => {
     const page = new Page();
     page.ProspectScore.start(options);
-    await page.pass(1);
+    for (let tenths = 0; tenths < 10; tenths += 1) await page.pass(0.1);
     assert.ok(page.asked() <= 2);
   });
 }

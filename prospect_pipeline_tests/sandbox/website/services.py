@@ -1,4 +1,4 @@
-"""A stand-in for the services that the website talks to: it notes what comes, and answers as told."""
+"""A stand-in for the services that the website talks to: notes what comes, answers as told."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The website in a real Chromium: what is tracked, and what the panel and the page make of a score."""
+"""The website in a real Chromium: what is tracked, and what is made of a score."""
 
 import re
 from typing import Any
@@ -88,7 +88,7 @@ def test_the_score_is_in_the_panel_and_in_the_console(browser: Any, site: Site) 
     assert panel(browser, "visitor") == site.services.asked[0]["domain_userid"]
     assert "prospect_scoring version 7" in panel(browser, "status")
     assert panel(browser, "attributes") == 'num_page_views_l7d1num_apps_l7d["website"]gonenull'
-    assert panel(browser, "reasons") == "day_of_week = 6−1.50num_page_views_l7d = 1+0.25"
+    assert panel(browser, "reasons") == "day_of_week = 6\u22121.50num_page_views_l7d = 1+0.25"
     logged = messages(browser)
     visitor = site.services.asked[0]["domain_userid"]
     assert any(f'"Prediction: " "{visitor}" " - " 0.12' in line for line in logged)

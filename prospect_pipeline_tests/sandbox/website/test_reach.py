@@ -1,4 +1,4 @@
-"""That everyone can use the website: narrow, by keyboard, in the dark, and where contrast matters."""
+"""That everyone can use the website: on a phone, by keyboard, in the dark, with weak eyes."""
 
 from typing import Any
 

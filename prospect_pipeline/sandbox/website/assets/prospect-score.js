@@ -83,9 +83,8 @@
   }
 
   function scoring(options) {
-    const listening = new window.AbortController();
-    let timer, viewTimer, due, flight, queued, request, logged;
-    let stopped = false, failures = 0, absences = 0, blockedUntil = 0;
+    let timer, viewTimer, flight, queued, request, logged;
+    let stopped = false, missed = false, failures = 0, absences = 0, blockedUntil = 0;
 
     function log(level, ...words) {
       if (options.log) safely(() => console[level](...words));
@@ -167,15 +166,16 @@
       } catch (problem) {
         if (!stopped) wait = backOff(problem);
       }
-      plan(wait * 1000);
+      if (!stopped) plan(wait * 1000);
       return detail;
     }
 
     function plan(milliseconds) {
-      if (stopped) return;
       window.clearTimeout(timer);
-      due = Date.now() + milliseconds;
-      if (!document.hidden) timer = later(milliseconds, ask);
+      timer = later(milliseconds, () => {
+        blockedUntil = 0;
+        ask();
+      });
     }
 
     /** Asks now; while one is being asked, once more after it, so that no answer is too old. */
@@ -184,15 +184,14 @@
         queued = queued || flight.then(() => { queued = null; return ask(); });
         return queued;
       }
-      if (document.hidden) due = 0; // at once when it is seen again
-      if (stopped || document.hidden || Date.now() < blockedUntil) return Promise.resolve(null);
+      missed = document.hidden; // then at once when it is seen again
+      if (stopped || missed || Date.now() < blockedUntil) return Promise.resolve(null);
       flight = round().catch(() => null).finally(() => { flight = null; });
       return flight;
     }
 
     function seen() {
-      window.clearTimeout(timer);
-      if (!document.hidden && !flight) plan(Math.max(0, due - Date.now(), blockedUntil - Date.now()));
+      if (missed && !document.hidden) ask();
     }
 
     function pageView() {
@@ -204,26 +203,25 @@
       stopped = true;
       window.clearTimeout(timer);
       window.clearTimeout(viewTimer);
-      listening.abort();
       if (request) request.abort();
     }
 
-    const { signal } = listening;
-    document.addEventListener('visibilitychange', () => safely(seen), { signal });
-    window.addEventListener('popstate', () => safely(pageView), { signal });
-    return { ask, pageView, stop };
+    return { ask, pageView, seen, stop };
   }
 
-  /** History says nothing of pushState, so it is wrapped, once. */
-  function watchHistory() {
+  /** Hears of the page, once for all; nothing tells of pushState, so that is wrapped. */
+  function watch() {
     if (watched) return;
     watched = true;
+    const viewed = () => safely(() => current && current.pageView());
     const push = history.pushState;
     history.pushState = function (...state) {
       const result = push.apply(this, state);
-      safely(() => current && current.pageView());
+      viewed();
       return result;
     };
+    window.addEventListener('popstate', viewed);
+    document.addEventListener('visibilitychange', () => safely(() => current && current.seen()));
   }
 
   function fromData(data) {
@@ -245,7 +243,7 @@
         const options = { ...OPTIONS, ...given };
         options.seconds = Math.max(1, options.seconds) || OPTIONS.seconds;
         current = scoring(options);
-        watchHistory();
+        watch();
         current.ask();
       });
     },
