@@ -166,14 +166,14 @@
       } catch (problem) {
         if (!stopped) wait = backOff(problem);
       }
-      if (!stopped) plan(wait * 1000);
+      plan(wait * 1000);
       return detail;
     }
 
     function plan(milliseconds) {
       window.clearTimeout(timer);
       timer = later(milliseconds, () => {
-        blockedUntil = 0;
+        blockedUntil = 0; // a timer may be a moment early
         ask();
       });
     }

@@ -1,8 +1,8 @@
-/** Bundles site.js into ../assets/site.js, and writes the licences of what is in it beside it. */
+/** Bundles site.js into ../assets (or a folder that is named), with the licences of what is in it. */
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { build } from 'esbuild';
 
-const ASSETS = '../assets';
+const [, , ASSETS = '../assets'] = process.argv;
 const RULE = `\n${'-'.repeat(78)}\n`;
 
 /** The folders of the packages whose files are in the bundle. */
