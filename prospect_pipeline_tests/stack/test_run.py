@@ -21,7 +21,7 @@ from prospect_pipeline_tests.events import NOW, event, write
 pytestmark = pytest.mark.stack
 
 END = datetime(2026, 5, 1, 12, tzinfo=UTC)
-PORTS = ("signals", "predict", "dagster", "mlflow")
+PORTS = ("signals", "predict", "dagster", "mlflow", "website")
 
 
 def start(folder: Path, *arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
