@@ -56,7 +56,7 @@ export function startMessages() {
     ]);
     show({
       id: `intervention-${sent.intervention_id}`,
-      title: 'Good to see you back at the board',
+      title: 'News from the board',
       parts: [
         element('p', {}, `Signals sent “${sent.name}” (version ${sent.version}).`),
         rows.length ? element('dl', {}, ...rows) : null,
