@@ -60,24 +60,24 @@ class LocalSignals:
         return self.data.root / ADDRESS_FILE
 
     def serve(self) -> None:
-        """Serve until SIGINT or SIGTERM."""
-        store = self._opened_store()
-        profiles = Profiles(store, self.clock)
-        collector = Collector(store)
-        app = build_app(
-            Registry(self.data),
-            profiles,
-            self.token,
-            collector,
-            on_start=self._announce,
-            on_stop=self._withdraw,
-        )
-        both = self._with_website(app)
-        config = uvicorn.Config(both, log_level="warning", timeout_graceful_shutdown=5)
-        try:
+        """Serve until SIGINT or SIGTERM; raises StackError where events cannot be stored."""
+        with contextlib.ExitStack() as open_ones:
+            for listening in self._sockets:
+                open_ones.enter_context(contextlib.closing(listening))
+            store = self._opened_store()
+            collector = Collector(store)
+            open_ones.callback(collector.close)
+            app = build_app(
+                Registry(self.data),
+                Profiles(store, self.clock),
+                self.token,
+                collector,
+                on_start=self._announce,
+                on_stop=self._withdraw,
+            )
+            both = self._with_website(app)
+            config = uvicorn.Config(both, log_level="warning", timeout_graceful_shutdown=5)
             uvicorn.Server(config).run(sockets=self._sockets)
-        finally:
-            collector.close()
 
     def _with_website(self, app: ASGIApp) -> ASGIApp:
         """Return an application that answers on the website's port with the website."""
