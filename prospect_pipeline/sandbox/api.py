@@ -20,7 +20,9 @@ from snowplow_signals.models.model import AttributeGroupInput, AttributeKeyInput
 from prospect_pipeline.attributes.definition import check_group
 from prospect_pipeline.attributes.properties import key_source
 from prospect_pipeline.errors import DefinitionError
+from prospect_pipeline.sandbox.building import building
 from prospect_pipeline.sandbox.collector import Collector
+from prospect_pipeline.sandbox.datasets import Datasets
 from prospect_pipeline.sandbox.groups import Groups
 from prospect_pipeline.sandbox.inspection import inspection
 from prospect_pipeline.sandbox.interventions import Interventions
@@ -80,6 +82,8 @@ def build_app(
     app.include_router(rules(registry), prefix="/api/v1/registry", dependencies=secured)
     app.include_router(pushes(groups, subscriptions), prefix="/api/v1", dependencies=secured)
     app.include_router(stream(groups, subscriptions), prefix="/api/v1")
+    datasets = Datasets(registry.data, groups)
+    app.include_router(building(datasets), prefix="/api/v1", dependencies=secured)
     app.include_router(_absent(), prefix="/api/v1", dependencies=secured)
     for error, status in ((Exists, 400), (Missing, 404), (InUse, 409), (DefinitionError, 422)):
         app.add_exception_handler(error, _answer(status))
@@ -224,7 +228,6 @@ def _absent() -> APIRouter:
     router = APIRouter(include_in_schema=False)
     methods = ["GET", "POST", "PUT", "DELETE"]
     for path in (
-        "datasets",
         "registry/event_logs",
         "engines",
         "event_log",
