@@ -1,7 +1,6 @@
 """A real Chromium, the website, and a stand-in for the services behind it, all on loopback."""
 
 import inspect
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,8 +12,6 @@ from prospect_pipeline.sandbox.website import WebsiteSettings, build_website
 from prospect_pipeline_tests.sandbox.conftest import serving
 from prospect_pipeline_tests.sandbox.website.services import Services
 
-INSTALL = "Debian: apt-get install chromium chromium-driver; then pip install selenium"
-FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run")
 WAIT_SECONDS = 15
 
 
@@ -34,22 +31,6 @@ def site() -> Iterator[Site]:
         with serving(build_website(settings)) as url:
             yield Site(url, services)
             services.closing = True
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    driver, binary = shutil.which("chromedriver"), shutil.which("chromium")
-    if not driver or not binary:
-        pytest.skip(f"chromium or chromedriver is missing; {INSTALL}")
-    webdriver = pytest.importorskip("selenium.webdriver", reason=f"selenium is missing; {INSTALL}")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for flag in FLAGS:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield browser
-    browser.quit()
 
 
 @pytest.fixture
