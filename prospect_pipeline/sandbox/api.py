@@ -74,7 +74,7 @@ def build_app(
         app.include_router(inspection(collector))
     secured, groups = [Depends(authorize)], Groups(registry)
     app.include_router(_registry(registry, groups), prefix="/api/v1/registry", dependencies=secured)
-    app.include_router(_values(registry, groups, profiles), prefix="/api/v1", dependencies=secured)
+    app.include_router(_values(groups, profiles), prefix="/api/v1", dependencies=secured)
     subscriptions = Subscriptions()
     if collector is not None:
         interventions = Interventions(registry, groups, profiles, subscriptions)
@@ -184,7 +184,7 @@ def _listed(
         return {"ok": True}
 
 
-def _values(registry: Registry, groups: Groups, profiles: Profiles) -> APIRouter:
+def _values(groups: Groups, profiles: Profiles) -> APIRouter:
     """Attribute values: online, and of a definition that is being tested."""
     router = APIRouter(tags=["attributes"])
 
@@ -192,7 +192,7 @@ def _values(registry: Registry, groups: Groups, profiles: Profiles) -> APIRouter
     async def online(request: OnlineAttributesRequest, response: Response) -> dict[str, list[Any]]:
         moment = profiles.now()
         response.headers[CLOCK_HEADER] = moment.isoformat()
-        wanted = request.wanted(registry, groups)
+        wanted = request.wanted(groups)
         columns: dict[str, list[Any]] = {}
         for key, identifiers in request.identifiers.items():
             columns[key] = list(identifiers)
