@@ -57,7 +57,7 @@ def build_app(
         finally:
             on_stop()
 
-    def authorize(given: Credentials) -> None:
+    async def authorize(given: Credentials) -> None:
         if given is None or not hmac.compare_digest(given.credentials.encode(), token.encode()):
             raise HTTPException(
                 401, "missing or wrong bearer token", headers={"WWW-Authenticate": "Bearer"}
@@ -188,10 +188,9 @@ def _values(groups: Groups, profiles: Profiles) -> APIRouter:
     """Attribute values: online, and of a definition that is being tested."""
     router = APIRouter(tags=["attributes"])
 
-    @router.post("/get-online-attributes")
-    async def online(request: OnlineAttributesRequest, response: Response) -> dict[str, list[Any]]:
+    @router.post("/get-online-attributes", response_model=dict[str, list[Any]])
+    async def online(request: OnlineAttributesRequest) -> Response:
         moment = profiles.now()
-        response.headers[CLOCK_HEADER] = moment.isoformat()
         wanted = request.wanted(groups)
         columns: dict[str, list[Any]] = {}
         for key, identifiers in request.identifiers.items():
@@ -207,7 +206,7 @@ def _values(groups: Groups, profiles: Profiles) -> APIRouter:
             ]
             for shown, title, attribute in wanted.columns:
                 columns[shown] = [row[title].get(attribute) for row in rows]
-        return columns
+        return JSONResponse(columns, headers={CLOCK_HEADER: moment.isoformat()})
 
     @router.post("/testing/attribute_groups/")
     def test(request: TestAttributeGroupRequest) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from snowplow_signals import SignalsSandbox
 from prospect_pipeline.attributes import prospect
 from prospect_pipeline.settings import DefinitionSettings
 
-SECONDS = 5.0
+SECONDS, WARM_SECONDS = 5.0, 1.0
 EVENTS_A_SECOND, READS_A_SECOND = 1_000, 500
 VISITORS = 200
 TP2 = "/com.snowplowanalytics.snowplow/tp2"
@@ -71,7 +71,9 @@ class Load:
             pass
 
 
-async def steady(work: Callable[[int], Awaitable[object]], a_second: float) -> list[float]:
+async def steady(
+    work: Callable[[int], Awaitable[object]], a_second: float, seconds: float = SECONDS
+) -> list[float]:
     """Begin a piece of work so often a second; return how long each took."""
     took: list[float] = []
 
@@ -81,7 +83,7 @@ async def steady(work: Callable[[int], Awaitable[object]], a_second: float) -> l
         took.append(time.perf_counter() - started)
 
     begun, running = time.perf_counter(), []
-    for n in range(int(SECONDS * a_second)):
+    for n in range(int(seconds * a_second)):
         await asyncio.sleep(max(begun + n / a_second - time.perf_counter(), 0))
         running.append(asyncio.create_task(timed(n)))
     await asyncio.gather(*running)
@@ -92,6 +94,10 @@ async def _measure(url: str, token: str) -> tuple[float, float, list[float]]:
     """Return events and reads a second, done while both were asked for, and seconds to see one."""
     load = Load(url, token)
     async with load.session:
+        await asyncio.gather(
+            steady(load.send, EVENTS_A_SECOND / 4, WARM_SECONDS),
+            steady(load.read, READS_A_SECOND / 4, WARM_SECONDS),
+        )
         begun = time.perf_counter()
         sent, read, seen = await asyncio.gather(
             steady(load.send, EVENTS_A_SECOND),
