@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import ipaddress
 import json
 import sys
 import time
@@ -72,6 +73,7 @@ def cohort_options(command: Command) -> Command:
 @click.option("--predict-port", type=PORT, default=8080, show_default=True)
 @click.option("--dagster-port", type=PORT, default=3000, show_default=True)
 @click.option("--mlflow-port", type=PORT, default=5050, show_default=True)
+@click.option("--website-port", type=PORT, default=8088, show_default=True)
 @click.option("--once", is_flag=True, help="End after the first scores (as without a terminal).")
 @click.option("--stay", is_flag=True, help="Stay up, even without a terminal.")
 def run(
@@ -84,6 +86,7 @@ def run(
     predict_port: int,
     dagster_port: int,
     mlflow_port: int,
+    website_port: int,
     once: bool,
     stay: bool,
 ) -> None:
@@ -99,7 +102,7 @@ def run(
         as_of=as_of,
         cohort=cohort,
         data=DataSettings.load(data_dir=data_dir),
-        ports=Ports(signals_port, predict_port, dagster_port, mlflow_port),
+        ports=Ports(signals_port, predict_port, dagster_port, mlflow_port, website_port),
         stay=stay or (sys.stdout.isatty() and not once),
     )
     summary = Run(options, Console()).execute()
@@ -211,15 +214,34 @@ def sql(
 @click.option("--data-dir", type=FOLDER, help="Default: PROSPECT_DATA_DIR, else ./data.")
 @click.option("--clock", help="wall, last-event or an ISO moment; default: PROSPECT_CLOCK.")
 @click.option("--events", type=FILE, help="Load this file of atomic events first.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option("--expose", is_flag=True, help="Allow a --host that other machines can reach.")
+@click.option("--website-port", type=PORT, help="Serve the demo website there; 0: any free one.")
+@click.option("--predict-url", default="http://127.0.0.1:8080", show_default=True, hidden=True)
 def sandbox(
-    port: int, token: str | None, data_dir: Path | None, clock: str | None, events: Path | None
+    port: int,
+    token: str | None,
+    data_dir: Path | None,
+    clock: str | None,
+    events: Path | None,
+    host: str,
+    expose: bool,
+    website_port: int | None,
+    predict_url: str,
 ) -> None:
     """Run the local Signals alone: for development and tests, on loopback."""
     from prospect_pipeline.sandbox.server import LocalSignals
     from prospect_pipeline.sandbox.store import EventStore
 
+    if not expose and not _is_loopback(host):
+        raise click.UsageError(
+            f"{host} may be reached by other machines, and the local Signals is not made for that: "
+            "whoever sends events to it is believed. Give --expose if that is what you want."
+        )
     data = DataSettings.load(data_dir=data_dir)
-    signals = LocalSignals(data, Clock.load(setting=clock), port, token or "")
+    signals = LocalSignals(
+        data, Clock.load(setting=clock), port, token or "", host, website_port, predict_url
+    )
     if events is not None:
         loaded = EventStore(data).load(events)
         _say(f"Loaded {loaded.events:,} events of {events}")
@@ -227,7 +249,16 @@ def sandbox(
             _say(f"  {count:,} count nowhere: {reason}")
     _say(f"Local Signals, for development and tests: {signals.url}")
     _say(f"  token {signals.token}, data in {data.root}; Ctrl-C ends it")
+    if signals.website_url is not None:
+        _say(f"Website: {signals.website_url}")
     signals.serve()
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 @cli.command()

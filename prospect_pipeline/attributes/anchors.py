@@ -96,11 +96,17 @@ class Anchoring:
 
     @classmethod
     def from_settings(
-        cls, settings: TrainingSettings, as_of: datetime, *, strictly_before: bool = False
+        cls,
+        settings: TrainingSettings,
+        as_of: datetime,
+        *,
+        strictly_before: bool = False,
+        sessions: SessionAnchors | None = None,
     ) -> Self:
-        """Return the choices that the environment makes."""
+        """Return the choices that the environment makes, over the sessions that it or one names."""
         own = settings.anchors or ""
-        sessions = load_named(own, SessionAnchors) if ":" in own else None
+        if sessions is None and ":" in own:
+            sessions = load_named(own, SessionAnchors)
         cohort = None
         if settings.cohort != "all":
             oldest, newest = (timedelta(days=int(d)) for d in settings.cohort.split(":"))

@@ -20,7 +20,9 @@ from snowplow_signals.models.model import AttributeGroupInput, AttributeKeyInput
 from prospect_pipeline.attributes.definition import check_group
 from prospect_pipeline.attributes.properties import key_source
 from prospect_pipeline.errors import DefinitionError
+from prospect_pipeline.sandbox.building import building
 from prospect_pipeline.sandbox.collector import Collector
+from prospect_pipeline.sandbox.datasets import Datasets
 from prospect_pipeline.sandbox.groups import Groups
 from prospect_pipeline.sandbox.inspection import inspection
 from prospect_pipeline.sandbox.interventions import Interventions
@@ -55,7 +57,7 @@ def build_app(
         finally:
             on_stop()
 
-    def authorize(given: Credentials) -> None:
+    async def authorize(given: Credentials) -> None:
         if given is None or not hmac.compare_digest(given.credentials.encode(), token.encode()):
             raise HTTPException(
                 401, "missing or wrong bearer token", headers={"WWW-Authenticate": "Bearer"}
@@ -72,7 +74,7 @@ def build_app(
         app.include_router(inspection(collector))
     secured, groups = [Depends(authorize)], Groups(registry)
     app.include_router(_registry(registry, groups), prefix="/api/v1/registry", dependencies=secured)
-    app.include_router(_values(registry, groups, profiles), prefix="/api/v1", dependencies=secured)
+    app.include_router(_values(groups, profiles), prefix="/api/v1", dependencies=secured)
     subscriptions = Subscriptions()
     if collector is not None:
         interventions = Interventions(registry, groups, profiles, subscriptions)
@@ -80,6 +82,8 @@ def build_app(
     app.include_router(rules(registry), prefix="/api/v1/registry", dependencies=secured)
     app.include_router(pushes(groups, subscriptions), prefix="/api/v1", dependencies=secured)
     app.include_router(stream(groups, subscriptions), prefix="/api/v1")
+    datasets = Datasets(registry.data, groups)
+    app.include_router(building(datasets), prefix="/api/v1", dependencies=secured)
     app.include_router(_absent(), prefix="/api/v1", dependencies=secured)
     for error, status in ((Exists, 400), (Missing, 404), (InUse, 409), (DefinitionError, 422)):
         app.add_exception_handler(error, _answer(status))
@@ -180,15 +184,14 @@ def _listed(
         return {"ok": True}
 
 
-def _values(registry: Registry, groups: Groups, profiles: Profiles) -> APIRouter:
+def _values(groups: Groups, profiles: Profiles) -> APIRouter:
     """Attribute values: online, and of a definition that is being tested."""
     router = APIRouter(tags=["attributes"])
 
-    @router.post("/get-online-attributes")
-    async def online(request: OnlineAttributesRequest, response: Response) -> dict[str, list[Any]]:
+    @router.post("/get-online-attributes", response_model=dict[str, list[Any]])
+    async def online(request: OnlineAttributesRequest) -> Response:
         moment = profiles.now()
-        response.headers[CLOCK_HEADER] = moment.isoformat()
-        wanted = request.wanted(registry, groups)
+        wanted = request.wanted(groups)
         columns: dict[str, list[Any]] = {}
         for key, identifiers in request.identifiers.items():
             columns[key] = list(identifiers)
@@ -203,7 +206,7 @@ def _values(registry: Registry, groups: Groups, profiles: Profiles) -> APIRouter
             ]
             for shown, title, attribute in wanted.columns:
                 columns[shown] = [row[title].get(attribute) for row in rows]
-        return columns
+        return JSONResponse(columns, headers={CLOCK_HEADER: moment.isoformat()})
 
     @router.post("/testing/attribute_groups/")
     def test(request: TestAttributeGroupRequest) -> list[dict[str, Any]]:
@@ -224,7 +227,6 @@ def _absent() -> APIRouter:
     router = APIRouter(include_in_schema=False)
     methods = ["GET", "POST", "PUT", "DELETE"]
     for path in (
-        "datasets",
         "registry/event_logs",
         "engines",
         "event_log",

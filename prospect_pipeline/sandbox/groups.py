@@ -31,6 +31,10 @@ class Groups:
         """Return the latest published version of a group that has an attribute, if there is any."""
         return self._once(("published", name, attribute), lambda: self._published(name, attribute))
 
+    def service(self, name: str) -> Body:
+        """Return a service; raises Missing."""
+        return self._once(("service", name), lambda: self.registry.get("services", name))
+
     def rules(self) -> list[Body]:
         """Return the published interventions."""
         return self._once(

@@ -6,7 +6,7 @@ attribute; events that arrive are added to it. A value is then made by `attribut
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -25,16 +25,35 @@ TEST_IDENTIFIERS = 10
 MOST_PROFILES = 20_000
 
 
+class Added:
+    """What events add to one attribute, in order: (moment, value), and beside it (moment, id)."""
+
+    def __init__(self) -> None:
+        self.pairs: list[tuple[datetime, Any]] = []
+        self._order: list[tuple[datetime, str]] = []
+
+    def add(self, event: AtomicEvent, value: Any) -> None:
+        """Put in what an event adds."""
+        place = (event["derived_tstamp"], event["event_id"])
+        at = bisect_right(self._order, place)
+        self._order.insert(at, place)
+        self.pairs.insert(at, (place[0], value))
+
+    def until(self, moment: datetime, most: int | None) -> Sequence[tuple[datetime, Any]]:
+        """Return what was added up to a moment, the last ``most`` of it."""
+        known = bisect_right(self._order, moment, key=lambda place: place[0])
+        if most is None:
+            return self.pairs if known == len(self.pairs) else self.pairs[:known]
+        return self.pairs[max(known - most, 0) : known]
+
+
 class Profile:
     """One identifier's events, as what they add to each attribute of a group."""
 
     def __init__(self, group: AttributeGroup, history: Sequence[AtomicEvent]) -> None:
         self.group = group
         self.ids: set[str] = set()
-        # (moment, event_id, value), in order; no event stands twice, so values are not compared.
-        self.added: dict[str, list[tuple[datetime, str, Any]]] = {
-            attribute.name: [] for attribute in group.attributes or []
-        }
+        self.added = {attribute.name: Added() for attribute in group.attributes or []}
         for event in history:
             self.add(event)
 
@@ -44,18 +63,19 @@ class Profile:
         for attribute in self.group.attributes or []:
             value = semantics.relevant_value(event, attribute)
             if value is not None:
-                entry = (event["derived_tstamp"], event["event_id"], value)
-                insort(self.added[attribute.name], entry)
+                self.added[attribute.name].add(event, value)
 
     def values(self, moment: datetime, event_limit: int) -> dict[str, Any]:
         """Return the value of every attribute at a moment."""
         found = {}
         for attribute in self.group.attributes or []:
-            added = self.added[attribute.name]
-            known = bisect_right(added, moment, key=lambda entry: entry[0])
-            relevant = [(at, value) for at, _, value in added[:known]]
+            most = None if attribute.period is None else event_limit
             found[attribute.name] = semantics.value_of(
-                attribute, self.group, relevant, moment, event_limit
+                attribute,
+                self.group,
+                self.added[attribute.name].until(moment, most),
+                moment,
+                event_limit,
             )
         return found
 

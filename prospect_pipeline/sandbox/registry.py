@@ -45,6 +45,7 @@ class Registry:
     """Objects by kind, name and version (0 for the kinds that have none)."""
 
     def __init__(self, data: DataSettings) -> None:
+        self.data = data
         self.path: Path = data.root / "signals" / "registry.db"
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.revision = 0

@@ -10,7 +10,7 @@ from snowplow_signals import AttributeGroup, AttributeKeyIdentifiers
 from snowplow_signals.models.model import QualifiedAttributeName
 
 from prospect_pipeline.sandbox.groups import Groups
-from prospect_pipeline.sandbox.registry import Body, Registry
+from prospect_pipeline.sandbox.registry import Body
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ class OnlineAttributesRequest(BaseModel):
         """The identifiers asked for, by attribute key."""
         return self.attribute_keys.root or {}
 
-    def wanted(self, registry: Registry, known: Groups) -> Wanted:
+    def wanted(self, known: Groups) -> Wanted:
         """Look up what is asked for; raises Missing, or 422 where nothing is."""
         if self.service is not None:
-            return self._of_service(registry.get("services", self.service), known)
+            return self._of_service(known.service(self.service), known)
         if not self.attributes:
             raise HTTPException(422, "name a service, or attributes as group_v1:attribute")
         groups: dict[str, AttributeGroup] = {}

@@ -7,11 +7,13 @@ import json
 import os
 import secrets
 import socket
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from prospect_pipeline.errors import StackError
 from prospect_pipeline.sandbox.api import build_app
@@ -19,6 +21,7 @@ from prospect_pipeline.sandbox.collected import CollectedEvents
 from prospect_pipeline.sandbox.collector import Collector
 from prospect_pipeline.sandbox.profiles import Profiles
 from prospect_pipeline.sandbox.registry import Registry
+from prospect_pipeline.sandbox.website import WebsiteSettings, build_website
 from prospect_pipeline.settings import Clock, DataSettings
 from prospect_pipeline.signals.connection import ADDRESS_FILE
 from prospect_pipeline.writing import whole_file
@@ -28,18 +31,29 @@ HOST = "127.0.0.1"
 
 @dataclass
 class LocalSignals:
-    """One local Signals of a data directory; its address stands in ``sandbox.json`` meanwhile."""
+    """One local Signals of a data directory; its address stands in ``sandbox.json`` meanwhile.
+
+    With a ``website_port`` it serves the demo website too, whose pages ask ``predict_url`` for
+    scores.
+    """
 
     data: DataSettings
     clock: Clock
     port: int
     token: str
+    host: str = HOST
+    website_port: int | None = None
+    predict_url: str = "http://127.0.0.1:8080"
 
     def __post_init__(self) -> None:
         self.token = self.token or secrets.token_urlsafe(24)
         self._refuse_second()
-        self._socket = _bind(self.port)
-        self.url = f"http://{HOST}:{self._socket.getsockname()[1]}"
+        self._sockets = [_bind(self.host, self.port, "--port")]
+        self.url = _url(self._sockets[0])
+        self.website_url: str | None = None
+        if self.website_port is not None:
+            self._sockets.append(_bind(self.host, self.website_port, "--website-port"))
+            self.website_url = _url(self._sockets[1])
 
     @property
     def address_file(self) -> Path:
@@ -47,23 +61,39 @@ class LocalSignals:
         return self.data.root / ADDRESS_FILE
 
     def serve(self) -> None:
-        """Serve until SIGINT or SIGTERM."""
-        store = self._opened_store()
-        profiles = Profiles(store, self.clock)
-        collector = Collector(store)
-        app = build_app(
-            Registry(self.data),
-            profiles,
-            self.token,
-            collector,
-            on_start=self._announce,
-            on_stop=self._withdraw,
-        )
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5)
-        try:
-            uvicorn.Server(config).run(sockets=[self._socket])
-        finally:
-            collector.close()
+        """Serve until SIGINT or SIGTERM; raises StackError where events cannot be stored."""
+        # The journal's thread must not wait five milliseconds for its turn, each time it has one.
+        sys.setswitchinterval(0.0002)
+        with contextlib.ExitStack() as open_ones:
+            for listening in self._sockets:
+                open_ones.enter_context(contextlib.closing(listening))
+            store = self._opened_store()
+            collector = Collector(store)
+            open_ones.callback(collector.close)
+            app = build_app(
+                Registry(self.data),
+                Profiles(store, self.clock),
+                self.token,
+                collector,
+                on_start=self._announce,
+                on_stop=self._withdraw,
+            )
+            both = self._with_website(app)
+            config = uvicorn.Config(both, log_level="warning", timeout_graceful_shutdown=5)
+            uvicorn.Server(config).run(sockets=self._sockets)
+
+    def _with_website(self, app: ASGIApp) -> ASGIApp:
+        """Return an application that answers on the website's port with the website."""
+        if self.website_url is None:
+            return app
+        settings = WebsiteSettings(self.url, self.url, self.predict_url)
+        website, port = build_website(settings), self._sockets[1].getsockname()[1]
+
+        async def by_port(scope: Scope, receive: Receive, send: Send) -> None:
+            asked = scope.get("server") or (None, None)
+            await (website if asked[1] == port else app)(scope, receive, send)
+
+        return by_port
 
     def _opened_store(self) -> CollectedEvents:
         try:
@@ -86,6 +116,8 @@ class LocalSignals:
     def _announce(self) -> None:
         """Write the address in one step, readable by this user alone: it holds the token."""
         address = {"url": self.url, "token": self.token, "pid": os.getpid()}
+        if self.website_url is not None:
+            address["website"] = self.website_url
         with whole_file(self.address_file, private=True) as unfinished:
             unfinished.write_text(json.dumps(address))
 
@@ -93,16 +125,21 @@ class LocalSignals:
         self.address_file.unlink(missing_ok=True)
 
 
-def _bind(port: int) -> socket.socket:
-    listening = socket.socket()
+def _bind(host: str, port: int, option: str) -> socket.socket:
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind((HOST, port))
+        listening.bind((host, port))
     except OSError as error:
         listening.close()
         raise StackError(
-            f"Port {port} on {HOST} cannot be used ({error.strerror}). Free it, or choose another "
-            "with --port (0: any free one)."
+            f"Port {port} on {host} cannot be used ({error.strerror}). Free it, or choose another "
+            f"with {option} (0: any free one)."
         ) from None
     listening.listen(128)
     return listening
+
+
+def _url(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"

@@ -44,7 +44,11 @@ class Edge:
         inner: ASGIApp = self._guard(app)
         self.app = (
             CORSMiddleware(
-                inner, allow_origins=origins, allow_methods=["POST"], allow_headers=["content-type"]
+                inner,
+                allow_origins=origins,
+                allow_methods=["POST"],
+                allow_headers=["content-type"],
+                expose_headers=["Retry-After"],  # a page that is told when to ask again may see it
             )
             if origins
             else inner

@@ -65,6 +65,7 @@ class Console:
 
 
 WORDS = {
+    "website": "Website: click, and watch your score",
     "dagster": "Dagster: assets, runs, schedule",
     "mlflow": "MLflow: models and their runs",
     "predict": "Scoring service: POST /predict",

@@ -111,6 +111,9 @@ class Run:
             "PROSPECT_DATA_DIR": str(self.options.data.root),
             "PROSPECT_AS_OF": as_of.isoformat(),
             "MODEL_POLL_SECONDS": "1",
+            "PREDICT_CORS_ORIGINS": ",".join(
+                [*ServingSettings.load().cors_origins, services.website_origins(ports)]
+            ),
             # Everything shares this machine, which may be busy; a website's patience is not asked.
             "SIGNALS_TIMEOUT_MS": os.environ.get("SIGNALS_TIMEOUT_MS", "1500"),
         }
@@ -128,7 +131,7 @@ class Run:
         """Start the services, each as soon as what it needs is there."""
         data = self.options.data
         if settings.target == "local":
-            services.start_signals(processes, data, ports.signals)
+            services.start_signals(processes, data, ports)
         pages = services.Dagster.prepare(processes, data, ports.dagster)
         pages.start_definitions()
         own_registry = RegistrySettings.load().tracking_uri is None

@@ -40,6 +40,7 @@ class Ports:
     predict: int = 8080
     dagster: int = 3000
     mlflow: int = 5050
+    website: int = 8088
 
     def settled(self) -> Ports:
         """Return ports that are free now; raises StackError where one that was named is not."""
@@ -51,10 +52,16 @@ def url(port: int) -> str:
     return f"http://{HOST}:{port}"
 
 
-def start_signals(processes: Processes, data: DataSettings, port: int) -> None:
-    """Start the local Signals."""
-    command = [sys.executable, "-m", "prospect_pipeline", "sandbox"]
-    processes.start("signals", [*command, "--port", str(port), "--data-dir", str(data.root)])
+def start_signals(processes: Processes, data: DataSettings, ports: Ports) -> None:
+    """Start the local Signals, and the demo website with it."""
+    command = [sys.executable, "-m", "prospect_pipeline", "sandbox", "--data-dir", str(data.root)]
+    command += ["--port", str(ports.signals), "--website-port", str(ports.website)]
+    processes.start("signals", [*command, "--predict-url", url(ports.predict)])
+
+
+def website_origins(ports: Ports) -> str:
+    """Return the origins of the demo website's pages."""
+    return f"{url(ports.website)},http://localhost:{ports.website}"
 
 
 def start_mlflow(processes: Processes, data: DataSettings, port: int) -> None:
@@ -168,6 +175,7 @@ def addresses(ports: Ports, data: DataSettings) -> dict[str, str]:
     }
     if signals.kind == "local" and signals.token is not None:
         found["token"] = signals.token.get_secret_value()
+        found["website"] = url(ports.website)
     return found
 
 

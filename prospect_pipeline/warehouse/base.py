@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 
 import pyarrow as pa
 from snowplow_signals import AttributeGroup
-from snowplow_signals.models.model import Attribute
+from snowplow_signals.models.model import Attribute, SessionAnchors
 
 from prospect_pipeline.attributes.anchors import Anchoring
 from prospect_pipeline.attributes.sql import TrainingQuery
@@ -38,7 +38,8 @@ class EventSpan:
 class DatasetRequest:
     """What a training set is to hold: whose attributes, which rows, which columns.
 
-    ``anchors`` is a file of the user's own, in place of what the settings say of anchors.
+    ``anchors`` is a file of the user's own, ``sessions`` the SDK's object; either stands in place
+    of what the settings say of anchors.
     """
 
     group: AttributeGroup
@@ -46,6 +47,7 @@ class DatasetRequest:
     columns: Columns = "features"
     anchors: Path | None = None
     strictly_before: bool = False
+    sessions: SessionAnchors | None = None
 
     @property
     def own_anchors(self) -> Path | None:
@@ -59,7 +61,9 @@ class DatasetRequest:
         settings = self.settings
         if self.anchors is not None:
             settings = settings.model_copy(update={"anchors": None})
-        return Anchoring.from_settings(settings, as_of, strictly_before=self.strictly_before)
+        return Anchoring.from_settings(
+            settings, as_of, strictly_before=self.strictly_before, sessions=self.sessions
+        )
 
     @property
     def features(self) -> dict[str, str] | None:

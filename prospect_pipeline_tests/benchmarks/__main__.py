@@ -24,7 +24,7 @@ from prospect_pipeline.scoring import ScoringModel
 from prospect_pipeline.settings import DefinitionSettings, TrainingSettings
 from prospect_pipeline.warehouse.base import DatasetRequest
 from prospect_pipeline.warehouse.duckdb import DuckDBWarehouse
-from prospect_pipeline_tests.benchmarks import shapes, training
+from prospect_pipeline_tests.benchmarks import collecting, shapes, training
 
 END = datetime(2026, 5, 1, tzinfo=UTC)
 USERS = 80_000
@@ -91,6 +91,7 @@ def main() -> None:
         generating = time.perf_counter() - started
         table.add_row("generate events", f"{made.events:,} in {generating:.1f} s", "", "")
         score(table, path)
+        collecting.collect(table)
         console.print(table)
         for shape, (events, visitors) in {"heavy": shapes.HEAVY, "many": shapes.MANY}.items():
             console.print(f"Training sets of {events:,} events, the self join among them ...")

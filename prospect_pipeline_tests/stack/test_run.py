@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from prospect_pipeline_tests.events import NOW, event, write
 pytestmark = pytest.mark.stack
 
 END = datetime(2026, 5, 1, 12, tzinfo=UTC)
-PORTS = ("signals", "predict", "dagster", "mlflow")
+PORTS = ("signals", "predict", "dagster", "mlflow", "website")
 
 
 def start(folder: Path, *arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
@@ -49,16 +50,24 @@ def running(
     """A system that stays up while this module's tests use it."""
     folder = tmp_path_factory.mktemp("run")
     process = start(folder, "--events", events, "--stay", MIN_CONVERTERS="20")
+    with staying(process, folder / "data" / "run.json") as (addresses, printed):
+        yield folder, addresses, printed
+
+
+@contextmanager
+def staying(
+    process: subprocess.Popen[str], run_file: Path
+) -> Iterator[tuple[dict[str, str], list[str]]]:
+    """Wait until a run stays up, and end it as Ctrl-C does; nothing of it is left then."""
     assert process.stdout is not None
     printed = []
     for line in process.stdout:
         printed.append(line.rstrip())
         if "Ctrl-C ends everything" in line:
             break
-    run_file = folder / "data" / "run.json"
     assert run_file.exists(), "\n".join(printed)
     children = psutil.Process(process.pid).children(recursive=True)
-    yield folder, json.loads(run_file.read_text()), printed
+    yield json.loads(run_file.read_text()), printed
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     _, alive = psutil.wait_procs(children, timeout=10)

@@ -1,0 +1,151 @@
+"""The local Signals under load: durable events and attribute reads beside them, over HTTP."""
+
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import aiohttp
+from rich.table import Table
+from snowplow_signals import SignalsSandbox
+
+from prospect_pipeline.attributes import prospect
+from prospect_pipeline.settings import DefinitionSettings
+
+SECONDS, WARM_SECONDS = 5.0, 1.0
+EVENTS_A_SECOND, READS_A_SECOND = 1_000, 500
+VISITORS = 200
+TP2 = "/com.snowplowanalytics.snowplow/tp2"
+SCHEMA = "iglu:com.snowplowanalytics.snowplow/payload_data/jsonschema/1-0-4"
+SERVICE = prospect.service(DefinitionSettings.load())
+GROUP = prospect.attribute_group(DefinitionSettings.load())
+
+
+class Load:
+    """Asks at a steady pace, from as many connections as it takes."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self.url = url
+        self.headers = {"Authorization": f"Bearer {token}"}
+        self.visitors = [str(uuid.uuid4()) for _ in range(VISITORS)]
+        self.session = aiohttp.ClientSession()
+
+    async def send(self, n: int) -> None:
+        """Send one event."""
+        visitor = self.visitors[n % VISITORS]
+        event = {
+            "e": "pv",
+            "eid": str(uuid.uuid4()),
+            "duid": visitor,
+            "sid": visitor,
+            "aid": "website",
+            "url": "https://a.io/pricing?utm_medium=cpc",
+            "refr": "https://www.google.com/",
+            "ua": "Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/126.0.0.0 Safari/537.36",
+        }
+        body = json.dumps({"schema": SCHEMA, "data": [event]})
+        async with self.session.post(self.url + TP2, data=body) as answer:
+            assert await answer.text() == "ok"
+
+    async def read(self, n: int) -> int:
+        """Read one visitor's attributes, and return the number of page views."""
+        visitor = self.visitors[n % VISITORS]
+        asked = {"service": SERVICE.name, "attribute_keys": {"domain_userid": [visitor]}}
+        path = f"{self.url}/api/v1/get-online-attributes"
+        async with self.session.post(path, json=asked, headers=self.headers) as answer:
+            found = await answer.json()
+        return found["num_page_views_l7d"][0] or 0
+
+    async def see(self, n: int) -> None:
+        """Send an event of a new visitor, and ask until it shows."""
+        self.visitors[n % VISITORS] = str(uuid.uuid4())
+        await self.send(n)
+        while not await self.read(n):
+            pass
+
+
+async def steady(
+    work: Callable[[int], Awaitable[object]], a_second: float, seconds: float = SECONDS
+) -> list[float]:
+    """Begin a piece of work so often a second; return how long each took."""
+    took: list[float] = []
+
+    async def timed(n: int) -> None:
+        started = time.perf_counter()
+        await work(n)
+        took.append(time.perf_counter() - started)
+
+    begun, running = time.perf_counter(), []
+    for n in range(int(seconds * a_second)):
+        await asyncio.sleep(max(begun + n / a_second - time.perf_counter(), 0))
+        running.append(asyncio.create_task(timed(n)))
+    await asyncio.gather(*running)
+    return took
+
+
+async def _measure(url: str, token: str) -> tuple[float, float, list[float]]:
+    """Return events and reads a second, done while both were asked for, and seconds to see one."""
+    load = Load(url, token)
+    async with load.session:
+        await asyncio.gather(
+            steady(load.send, EVENTS_A_SECOND / 4, WARM_SECONDS),
+            steady(load.read, READS_A_SECOND / 4, WARM_SECONDS),
+        )
+        begun = time.perf_counter()
+        sent, read, seen = await asyncio.gather(
+            steady(load.send, EVENTS_A_SECOND),
+            steady(load.read, READS_A_SECOND),
+            steady(load.see, 5),
+        )
+        took = time.perf_counter() - begun
+    return len(sent) / took, len(read) / took, seen
+
+
+def collect(table: Table) -> None:
+    """Add rows: the pace that is kept, and how soon an event is an attribute."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "prospect_pipeline", "sandbox", "--port", "0"]
+        with subprocess.Popen(
+            [*command, "--data-dir", folder], stderr=subprocess.DEVNULL
+        ) as process:
+            address = Path(folder) / "sandbox.json"
+            while not address.exists():
+                time.sleep(0.01)
+            found = json.loads(address.read_text())
+            signals = SignalsSandbox(api_url=found["url"], sandbox_token=found["token"])
+            signals.publish([GROUP, SERVICE])
+            events, reads, seen = asyncio.run(_measure(found["url"], found["token"]))
+            process.terminate()
+        floor = _durable_writes(Path(folder))
+    table.add_row(
+        "local Signals: durable events, one a request",
+        f"{events:,.0f} a second",
+        f"asked for {EVENTS_A_SECOND:,}, beside {reads:,.0f} reads a second",
+        f"{events / EVENTS_A_SECOND:.2f}",
+    )
+    late = statistics.quantiles(seen, n=20)[-1]
+    table.add_row(
+        "local Signals: from event to visible attribute",
+        f"{statistics.median(seen) * 1e3:.0f} ms, 95th percentile {late * 1e3:.0f} ms",
+        f"one durable write alone: {floor * 1e3:.1f} ms",
+        f"{statistics.median(seen) / floor:.1f}",
+    )
+
+
+def _durable_writes(folder: Path) -> float:
+    """Return the median time of one small write that is on the disk."""
+    took = []
+    with (folder / "floor").open("ab", buffering=0) as file:
+        for _ in range(200):
+            started = time.perf_counter()
+            file.write(b"x" * 1000)
+            os.fdatasync(file.fileno())
+            took.append(time.perf_counter() - started)
+    return statistics.median(took)
