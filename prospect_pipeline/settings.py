@@ -318,3 +318,9 @@ class ServingSettings(_Settings):
         10.0, validation_alias="MODEL_POLL_SECONDS"
     )
     cors_origins: Names = Field((), validation_alias="PREDICT_CORS_ORIGINS")
+    intervention: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{0,128}$")] = Field(
+        "", validation_alias="PREDICT_INTERVENTION"
+    )
+    intervention_threshold: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.5, validation_alias="PREDICT_INTERVENTION_THRESHOLD"
+    )

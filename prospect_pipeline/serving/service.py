@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse
 from prospect_pipeline import features
 from prospect_pipeline.errors import NoModel, SignalsError
 from prospect_pipeline.registry.store import LoadedModel, Registry
+from prospect_pipeline.serving.crossing import Crossings
 from prospect_pipeline.serving.edge import Edge, error
 from prospect_pipeline.serving.schemas import DomainUserid, Explain, Prediction
 from prospect_pipeline.serving.scorer import Scorer
@@ -68,6 +69,7 @@ class ProspectScoring:
             KEY,
             signals.timeout_ms,
         )
+        self.crossings = Crossings(self.serving, self.attributes)
         self.tasks: list[asyncio.Task[None]] = []
 
     @bentoml.on_startup
@@ -87,6 +89,7 @@ class ProspectScoring:
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.crossings.close()
         await self.attributes.close()
 
     async def __is_ready__(self) -> bool:
@@ -106,6 +109,7 @@ class ProspectScoring:
         moment = values.moment or self.clock.now()
         raw = {name: value for name, value in values.attributes.items() if name != KEY}
         answer = self._answer(loaded, domain_userid, raw, moment, explain=explain)
+        self.crossings.notice(domain_userid, answer["score"])
         return JSONResponse(answer)  # type: ignore[return-value]
 
     async def _keep_renewing(self) -> None:

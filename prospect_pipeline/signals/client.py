@@ -75,6 +75,28 @@ class OnlineAttributes:
                 f"Signals gave no answer within {self.timeout.total} s ({type(error).__name__})."
             ) from None
 
+    async def push(self, identifier: str, intervention: dict[str, Any]) -> bool:
+        """Push an intervention to whoever waits for an identifier; returns whether anyone has it.
+
+        Raises SignalsUnavailable or SignalsError.
+        """
+        try:
+            connection = self._connection = self._connection or self.connect()
+            token = await self._bearer(connection)
+            async with self._pool().post(
+                f"{connection.url}/api/v1/interventions",
+                params={self.key: identifier},
+                json=intervention,
+                headers={"Authorization": f"Bearer {token}"},
+            ) as reply:
+                if reply.status != 200:
+                    raise SignalsError(f"Signals refused an intervention ({reply.status}).")
+                return bool(json.loads(await reply.read()).get("status") == "success")
+        except (aiohttp.ClientError, TimeoutError, ValueError, AttributeError) as error:
+            raise SignalsUnavailable(
+                f"Signals took no intervention ({type(error).__name__})."
+            ) from None
+
     async def renew(self) -> None:
         """Fetch the token where it is about to expire, so that no request waits for it.
 
