@@ -57,37 +57,43 @@ def build_app(
         finally:
             on_stop()
 
-    async def authorize(given: Credentials) -> None:
-        if given is None or not hmac.compare_digest(given.credentials.encode(), token.encode()):
-            raise HTTPException(
-                401, "missing or wrong bearer token", headers={"WWW-Authenticate": "Bearer"}
-            )
-
     app = FastAPI(
         title="Local Signals",
         description="A stand-in for Snowplow Signals, for development and tests.",
         lifespan=lifespan,
     )
     app.get("/health")(_health)
+    groups, subscriptions = Groups(registry), Subscriptions()
     if collector is not None:
         app.router.routes.extend(collector.routes())
         app.include_router(inspection(collector))
-    secured, groups = [Depends(authorize)], Groups(registry)
-    app.include_router(_registry(registry, groups), prefix="/api/v1/registry", dependencies=secured)
-    app.include_router(_values(groups, profiles), prefix="/api/v1", dependencies=secured)
-    subscriptions = Subscriptions()
-    if collector is not None:
         interventions = Interventions(registry, groups, profiles, subscriptions)
         collector.on_events = interventions.take_in
-    app.include_router(rules(registry), prefix="/api/v1/registry", dependencies=secured)
-    app.include_router(pushes(groups, subscriptions), prefix="/api/v1", dependencies=secured)
     app.include_router(stream(groups, subscriptions), prefix="/api/v1")
-    datasets = Datasets(registry.data, groups)
-    app.include_router(building(datasets), prefix="/api/v1", dependencies=secured)
-    app.include_router(_absent(), prefix="/api/v1", dependencies=secured)
+    for router, prefix in (
+        (_registry(registry, groups), "/registry"),
+        (rules(registry), "/registry"),
+        (_values(groups, profiles), ""),
+        (pushes(groups, subscriptions), ""),
+        (building(Datasets(registry.data, groups)), ""),
+        (_absent(), ""),
+    ):
+        app.include_router(router, prefix=f"/api/v1{prefix}", dependencies=[_secured(token)])
     for error, status in ((Exists, 400), (Missing, 404), (InUse, 409), (DefinitionError, 422)):
         app.add_exception_handler(error, _answer(status))
     return app
+
+
+def _secured(token: str) -> Any:
+    """Return the dependency that wants the bearer token."""
+
+    async def authorize(given: Credentials) -> None:
+        if given is None or not hmac.compare_digest(given.credentials.encode(), token.encode()):
+            raise HTTPException(
+                401, "missing or wrong bearer token", headers={"WWW-Authenticate": "Bearer"}
+            )
+
+    return Depends(authorize)
 
 
 def _health() -> dict[str, str]:
@@ -104,40 +110,38 @@ def _answer(status: int) -> Callable[[Request, Exception], Response]:
 def _registry(registry: Registry, groups: Groups) -> APIRouter:
     """Create, update, read and delete of attribute keys, attribute groups and services."""
     router = APIRouter(tags=["registry"])
+    _keys(router, registry)
+    _groups(router, registry, groups)
+    _services(router, registry)
+    return router
 
+
+def _keys(router: APIRouter, registry: Registry) -> None:
     @router.post("/attribute_keys/", status_code=201)
     def create_key(key: AttributeKeyInput) -> Body:
         registry.create("attribute_keys", key.name, 0, _dump(key))
         return _key_out(_dump(key))
-
-    @router.post("/attribute_groups/", status_code=201)
-    def create_group(group: AttributeGroupInput) -> Body:
-        _check(group, groups)
-        registry.create("attribute_groups", group.name, group.version or 1, _dump(group))
-        return _group_out(_dump(group))
-
-    @router.post("/services/", status_code=201)
-    def create_service(service: Service) -> Body:
-        _check_links(service, registry)
-        registry.create("services", service.name, 0, _dump(service))
-        return _dump(service)
 
     @router.put("/attribute_keys/{name}")
     def update_key(name: str, key: AttributeKeyInput) -> Body:
         registry.update("attribute_keys", name, 0, _dump(key))
         return _key_out(_dump(key))
 
+    _listed(router, registry, "attribute_keys", _key_out)
+
+
+def _groups(router: APIRouter, registry: Registry, groups: Groups) -> None:
+    @router.post("/attribute_groups/", status_code=201)
+    def create_group(group: AttributeGroupInput) -> Body:
+        _check(group, groups)
+        registry.create("attribute_groups", group.name, group.version or 1, _dump(group))
+        return _group_out(_dump(group))
+
     @router.put("/attribute_groups/{name}/versions/{version}")
     def update_group(name: str, version: int, group: AttributeGroupInput) -> Body:
         _check(group, groups)
         registry.update("attribute_groups", name, version, _dump(group))
         return _group_out(_dump(group))
-
-    @router.put("/services/{name}")
-    def update_service(name: str, service: Service) -> Body:
-        _check_links(service, registry)
-        registry.update("services", name, 0, _dump(service))
-        return _dump(service)
 
     @router.get("/attribute_groups/{name}/versions/{version}")
     def get_version(name: str, version: int) -> Body:
@@ -152,14 +156,23 @@ def _registry(registry: Registry, groups: Groups) -> APIRouter:
         registry.delete("attribute_groups", name, version)
         return {"ok": True}
 
-    shapes: dict[Kind, Callable[[Body], Body]] = {
-        "attribute_keys": _key_out,
-        "attribute_groups": _group_out,
-        "services": lambda body: body,
-    }
-    for kind, shape in shapes.items():
-        _listed(router, registry, kind, shape)
-    return router
+    _listed(router, registry, "attribute_groups", _group_out)
+
+
+def _services(router: APIRouter, registry: Registry) -> None:
+    @router.post("/services/", status_code=201)
+    def create_service(service: Service) -> Body:
+        _check_links(service, registry)
+        registry.create("services", service.name, 0, _dump(service))
+        return _dump(service)
+
+    @router.put("/services/{name}")
+    def update_service(name: str, service: Service) -> Body:
+        _check_links(service, registry)
+        registry.update("services", name, 0, _dump(service))
+        return _dump(service)
+
+    _listed(router, registry, "services", lambda body: body)
 
 
 def _listed(

@@ -169,7 +169,7 @@ def _context(request: Request) -> tuple[Context, Callable[[Response], Response]]
     """
     headers = request.headers
     anonymous = "sp-anonymous" in headers
-    user = None if anonymous else request.cookies.get(COOKIE, "")[:128] or str(uuid.uuid4())
+    user = None if anonymous else _network_user(request.cookies.get(COOKIE, ""))
     context = Context(
         collector_tstamp=datetime.now(UTC),
         user_ipaddress=None if anonymous or request.client is None else request.client.host,
@@ -185,6 +185,14 @@ def _context(request: Request) -> tuple[Context, Callable[[Response], Response]]
         return _allowed(request, response)
 
     return context, answer
+
+
+def _network_user(cookie: str) -> str:
+    """Return whom the cookie names, somebody new where it is none of ours."""
+    try:
+        return str(uuid.UUID(cookie))
+    except ValueError:
+        return str(uuid.uuid4())
 
 
 async def _preflight(request: Request) -> Response:

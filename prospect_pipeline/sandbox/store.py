@@ -2,13 +2,13 @@
 
 A folder that training reads as its warehouse, so that both see the same events: ``atomic.parquet``
 is what was loaded, written whole or not at all; what was collected is a journal, whose long
-segments become Parquet files too (see `warehouse.journal`). Copies of an event are dropped by the
-rule of `attributes.semantics`: the first to arrive counts.
+segments become Parquet files too (see `warehouse.journal`). Loading another file puts what was
+collected away, into a folder ``before-...`` beside it; nothing that was collected is deleted.
+Copies of an event are dropped by the rule of `attributes.semantics`: the first to arrive counts.
 """
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -32,19 +32,23 @@ from prospect_pipeline.warehouse.journal import FOLDER, pending
 
 @dataclass(frozen=True)
 class Loaded:
-    """What loading a file did: events kept, and those that count nowhere, by reason."""
+    """What loading a file did: events kept, and those that count nowhere, by reason.
+
+    ``put_away`` is the folder into which went what had been collected before.
+    """
 
     events: int
     duplicate_event_id: int
     null_key: int
     null_event_id: int
     null_derived_tstamp: int
+    put_away: Path | None = None
 
     @property
     def uncounted(self) -> dict[str, int]:
         """The reasons for which events count nowhere, where there are any."""
         counts = dict(vars(self))
-        del counts["events"]
+        del counts["events"], counts["put_away"]
         return {reason: count for reason, count in counts.items() if count}
 
 
@@ -68,8 +72,13 @@ class EventStore:
         self._opened: _Opened | None = None
         self._lately: tuple[Any, Tail] = ((), Tail())
 
-    def load(self, source: Path, key: str = "domain_userid") -> Loaded:
-        """Replace the events by those of a file; raises EventsError and then changes nothing."""
+    def load(
+        self, source: Path, key: str = "domain_userid", *, keep_collected: bool = False
+    ) -> Loaded:
+        """Replace the events by those of a file; raises EventsError and then changes nothing.
+
+        What was collected is put away, or stays where ``keep_collected``.
+        """
         with connect() as connection:
             file = EventFile(connection, source, key)
             file.create_view("loading")
@@ -91,10 +100,20 @@ class EventStore:
                 PARTITION BY event_id ORDER BY NOT ({whole}), {arrival}, derived_tstamp) = 1
                 ORDER BY {name(key)}, derived_tstamp, event_id"""
             write_parquet(connection, kept, self.path)
-        shutil.rmtree(self.folder / FOLDER, ignore_errors=True)
-        for collected in self.folder.glob("live-*.parquet"):
-            collected.unlink()
-        return Loaded(counts[0] - counts[1], *counts[1:])
+        put_away = None if keep_collected else self._put_away()
+        return replace(Loaded(counts[0] - counts[1], *counts[1:]), put_away=put_away)
+
+    def _put_away(self) -> Path | None:
+        """Move what was collected into a folder of its own, which is no part of the events."""
+        lines = [path for path in (self.folder / FOLDER).glob("*.jsonl") if path.stat().st_size]
+        collected = [*self.folder.glob("live-*.parquet"), *lines]
+        if not collected:
+            return None
+        folder = self.folder / f"before-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
+        folder.mkdir()
+        for path in collected:
+            path.rename(folder / path.name)
+        return folder
 
     @property
     def loaded(self) -> int | None:
