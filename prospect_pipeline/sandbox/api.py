@@ -21,7 +21,7 @@ from prospect_pipeline.attributes.definition import check_group
 from prospect_pipeline.attributes.properties import key_source
 from prospect_pipeline.errors import DefinitionError
 from prospect_pipeline.sandbox.building import building
-from prospect_pipeline.sandbox.collector import Collector
+from prospect_pipeline.sandbox.collector import Collector, CollectorFirst
 from prospect_pipeline.sandbox.datasets import Datasets
 from prospect_pipeline.sandbox.groups import Groups
 from prospect_pipeline.sandbox.inspection import inspection
@@ -65,15 +65,15 @@ def build_app(
     app.get("/health")(_health)
     groups, subscriptions = Groups(registry), Subscriptions()
     if collector is not None:
-        app.router.routes.extend(collector.routes())
+        app.add_middleware(CollectorFirst, routes=collector.routes())
         app.include_router(inspection(collector))
         interventions = Interventions(registry, groups, profiles, subscriptions)
         collector.on_events = interventions.take_in
     app.include_router(stream(groups, subscriptions), prefix="/api/v1")
     for router, prefix in (
+        (_values(groups, profiles), ""),  # first, since asked most
         (_registry(registry, groups), "/registry"),
         (rules(registry), "/registry"),
-        (_values(groups, profiles), ""),
         (pushes(groups, subscriptions), ""),
         (building(Datasets(registry.data, groups)), ""),
         (_absent(), ""),

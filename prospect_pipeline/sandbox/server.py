@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import secrets
 import socket
 import sys
@@ -54,6 +55,7 @@ class LocalSignals:
         """Serve until SIGINT or SIGTERM; raises StackError where events cannot be stored."""
         # The journal's thread must not wait five milliseconds for its turn, each time it has one.
         sys.setswitchinterval(0.0002)
+        gc.freeze()  # what is loaded by now stays: no collection has to look through it again
         with contextlib.ExitStack() as open_ones:
             for listening in self._sockets:
                 open_ones.enter_context(contextlib.closing(listening))
@@ -71,7 +73,13 @@ class LocalSignals:
                 on_stop=lambda: address.withdraw(self.data),
             )
             both = self._with_website(app)
-            config = uvicorn.Config(both, log_level="warning", timeout_graceful_shutdown=5)
+            config = uvicorn.Config(
+                both,
+                log_level="warning",
+                access_log=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=5,
+            )
             uvicorn.Server(config).run(sockets=self._sockets)
 
     def _with_website(self, app: ASGIApp) -> ASGIApp:

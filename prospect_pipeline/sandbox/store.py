@@ -9,6 +9,7 @@ Copies of an event are dropped by the rule of `attributes.semantics`: the first 
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -68,6 +69,7 @@ class EventStore:
     def __init__(self, data: DataSettings) -> None:
         self.folder = embedded_events(data)
         self.path = self.folder / "atomic.parquet"
+        self._path = str(self.path)
         self._lock = threading.Lock()
         self._opened: _Opened | None = None
         self._lately: tuple[Any, Tail] = ((), Tail())
@@ -119,7 +121,7 @@ class EventStore:
     def loaded(self) -> int | None:
         """Tells one loaded file from the next; None before the first."""
         try:
-            return self.path.stat().st_mtime_ns
+            return os.stat(self._path).st_mtime_ns  # noqa: PTH116  asked with every request
         except FileNotFoundError:
             return None
 
