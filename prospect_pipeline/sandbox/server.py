@@ -57,6 +57,7 @@ class LocalSignals:
         sys.setswitchinterval(0.0002)
         gc.freeze()  # what is loaded by now stays: no collection has to look through it again
         with contextlib.ExitStack() as open_ones:
+            open_ones.callback(gc.unfreeze)  # or DuckDB takes it for leaked at the end, and says so
             for listening in self._sockets:
                 open_ones.enter_context(contextlib.closing(listening))
             store = self._opened_store()
