@@ -6,6 +6,7 @@ import contextlib
 import gc
 import secrets
 import socket
+import sqlite3
 import sys
 from dataclasses import dataclass
 
@@ -60,12 +61,10 @@ class LocalSignals:
             open_ones.callback(gc.unfreeze)  # or DuckDB takes it for leaked at the end, and says so
             for listening in self._sockets:
                 open_ones.enter_context(contextlib.closing(listening))
-            store = self._opened_store()
-            collector = Collector(store)
-            open_ones.callback(collector.close)
+            collector, registry = self._opened(open_ones)
             app = build_app(
-                Registry(self.data),
-                Profiles(store, self.clock),
+                registry,
+                Profiles(collector.store, self.clock),
                 self.token,
                 collector,
                 on_start=lambda: address.announce(
@@ -96,13 +95,18 @@ class LocalSignals:
 
         return by_port
 
-    def _opened_store(self) -> CollectedEvents:
+    def _opened(self, open_ones: contextlib.ExitStack) -> tuple[Collector, Registry]:
         try:
-            return CollectedEvents(self.data)
-        except OSError as error:
+            store = CollectedEvents(self.data)
+            open_ones.callback(store.close)
+            collector = Collector(store)
+            open_ones.callback(collector.bad.close)
+            return collector, Registry(self.data)
+        except (OSError, sqlite3.Error) as error:
+            reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else error
             raise StackError(
-                f"Events cannot be stored under {self.data.root} ({error.strerror}). Make it a "
-                "folder that this user may write to, or give another --data-dir."
+                f"Events cannot be stored under {self.data.root} ({reason}). Make it a folder that "
+                "this user may write to, or give another --data-dir."
             ) from None
 
 
