@@ -8,6 +8,8 @@ after it do; then never again for the same identifiers (Snowplow's "sent once"),
 from __future__ import annotations
 
 import json
+import logging
+import sqlite3
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,6 +23,8 @@ from prospect_pipeline.sandbox.groups import Groups
 from prospect_pipeline.sandbox.profiles import Profiles
 from prospect_pipeline.sandbox.registry import Body, Missing, Registry
 from prospect_pipeline.sandbox.subscriptions import Subscriptions, Target
+
+_log = logging.getLogger(__name__)
 
 
 class Interventions:
@@ -82,7 +86,7 @@ class Interventions:
             (name, str(read(event, key_source(group.attribute_key))))
             for name, group in sorted(keys.items())
         ]
-        if not repeats and not self.registry.mark_sent(rule["name"], rule["version"], about):
+        if not repeats and not self._is_first(rule, about):
             return
         told = {
             "intervention_id": str(uuid.uuid4()),
@@ -92,6 +96,14 @@ class Interventions:
         }
         for target in self._targets(rule, about, event):
             self.subscriptions.deliver(target, told, keep=True)
+
+    def _is_first(self, rule: Body, about: Sequence[Target]) -> bool:
+        """Whether a rule's intervention was never sent; one that cannot be noted is not sent."""
+        try:
+            return self.registry.mark_sent(rule["name"], rule["version"], about)
+        except sqlite3.Error as error:  # the event is stored, and counts whatever becomes of this
+            _log.warning("Intervention '%s' is not sent: cannot be noted (%s)", rule["name"], error)
+            return False
 
     def _targets(self, rule: Body, about: Sequence[Target], event: AtomicEvent) -> Sequence[Target]:
         """Return whom to tell: the keys that the rule names, else those of its groups."""
