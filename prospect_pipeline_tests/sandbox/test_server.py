@@ -33,9 +33,11 @@ def sandbox(folder: Path, *options: str) -> Iterator[dict[str, str]]:
         with requests.Session() as session:
             session.mount("http://", requests.adapters.HTTPAdapter(max_retries=20))
             assert session.get(f"{url}/health", timeout=20).ok
-        yield json.loads((folder / "sandbox.json").read_text())
-        os.kill(process.pid, signal.SIGTERM)
-        process.stderr.read()
+        try:
+            yield json.loads((folder / "sandbox.json").read_text())
+        finally:
+            os.kill(process.pid, signal.SIGTERM)
+            process.stderr.read()
     assert not (folder / "sandbox.json").exists()
 
 
