@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -132,9 +132,10 @@ class CollectedEvents(EventStore):
         self._ids = {event["event_id"] for event in self._own.events} | self._sealed_ids()
         self._in_segment = len(self._own.events)
 
-    def _tail(self, files: Collection[Path]) -> Tail:  # noqa: ARG002
+    def _found(self) -> tuple[list[Path], Tail]:
         self._forget_replaced()
-        return self._own
+        tail = self._own  # first, so that a segment that is sealed meanwhile is in the files too
+        return self._files(), tail
 
     def _sealed_ids(self) -> set[str]:
         files = [str(path) for path in self.folder.glob("live-*.parquet")]

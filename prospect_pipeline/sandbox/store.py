@@ -179,22 +179,23 @@ class EventStore:
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob("*.parquet"))
 
-    def _tail(self, files: Collection[Path]) -> Tail:
-        """Return what was collected and is in none of the Parquet files."""
+    def _found(self) -> tuple[list[Path], Tail]:
+        """Return the Parquet files, and what was collected and is in none of them."""
+        files = self._files()
         segments = [(path, path.stat().st_size) for path in pending(self.folder, files)]
         if self._lately[0] != segments:
             self._lately = (segments, Tail.of_segments([path for path, _ in segments]))
-        return self._lately[1]
+        return files, self._lately[1]
 
     @contextmanager
     def _reading(self) -> Iterator[tuple[_Opened | None, Tail]]:
         """Give a cursor over the Parquet files as they are now, and what was collected since."""
         with self._lock:
-            files = self._files()
+            files, tail = self._found()
             version = tuple((file, file.stat().st_mtime_ns) for file in files)
             if self._opened is None or self._opened.version != version:
                 self._opened = _open(version) if version else None
-            opened, tail = self._opened, self._tail(files)
+            opened = self._opened
             cursor = opened.connection.cursor() if opened else None
         try:
             yield replace(opened, connection=cursor) if opened else None, tail
