@@ -1,6 +1,7 @@
 """The local Signals under load: durable events and attribute reads beside them, over HTTP."""
 
 import asyncio
+import gc
 import json
 import multiprocessing
 import os
@@ -119,17 +120,22 @@ async def _look(url: str, token: str) -> list[float]:
 
 
 def press(url: str, token: str) -> tuple[float, float]:
-    """Do `_press`, in a process of its own."""
+    """Do `_press`."""
     return uvloop.run(_press(url, token))
 
 
+def look(url: str, token: str) -> list[float]:
+    """Do `_look`."""
+    return uvloop.run(_look(url, token))
+
+
 def _measure(url: str, token: str) -> tuple[float, float, list[float]]:
-    """Press from one process and look from another, whose clock then shows the server's delay."""
+    """Press from one process and look from another, so that the delay is the server's alone."""
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as other:
-        pressing = other.submit(press, url, token)
-        seen = uvloop.run(_look(url, token))
-        return (*pressing.result(), seen)
+    # No collection of theirs is to come between requests either.
+    with ProcessPoolExecutor(2, mp_context=context, initializer=gc.disable) as clients:
+        pressing, looking = (clients.submit(work, url, token) for work in (press, look))
+        return (*pressing.result(), looking.result())
 
 
 def _address(folder: Path, process: subprocess.Popen[bytes]) -> dict[str, str]:
