@@ -16,13 +16,15 @@ from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from snowplow_signals.models import TestAttributeGroupRequest
 from snowplow_signals.models.model import AttributeGroupInput, AttributeKeyInput, Service
+from starlette.types import ASGIApp
 
 from prospect_pipeline.attributes.definition import check_group
 from prospect_pipeline.attributes.properties import key_source
 from prospect_pipeline.errors import DefinitionError
 from prospect_pipeline.sandbox.building import building
-from prospect_pipeline.sandbox.collector import Collector, CollectorFirst
+from prospect_pipeline.sandbox.collector import Collector
 from prospect_pipeline.sandbox.datasets import Datasets
+from prospect_pipeline.sandbox.front import Front
 from prospect_pipeline.sandbox.groups import Groups
 from prospect_pipeline.sandbox.inspection import inspection
 from prospect_pipeline.sandbox.interventions import Interventions
@@ -43,7 +45,7 @@ def build_app(
     collector: Collector | None = None,
     on_start: Callable[[], None] = lambda: None,
     on_stop: Callable[[], None] = lambda: None,
-) -> FastAPI:
+) -> ASGIApp:
     """Return the application; every call under ``/api`` needs the bearer token.
 
     With a collector, trackers may send events to it, and what it has seen can be looked at.
@@ -64,16 +66,16 @@ def build_app(
     )
     app.get("/health")(_health)
     groups, subscriptions = Groups(registry), Subscriptions()
+    values = _online(groups, profiles)
     if collector is not None:
-        app.add_middleware(CollectorFirst, routes=collector.routes())
         app.include_router(inspection(collector))
         interventions = Interventions(registry, groups, profiles, subscriptions)
         collector.on_events = interventions.take_in
     app.include_router(stream(groups, subscriptions), prefix="/api/v1")
     for router, prefix in (
-        (_values(groups, profiles), ""),  # first, since asked most
         (_registry(registry, groups), "/registry"),
         (rules(registry), "/registry"),
+        (_values(values, groups, profiles), ""),
         (pushes(groups, subscriptions), ""),
         (building(Datasets(registry.data, groups)), ""),
         (_absent(), ""),
@@ -81,7 +83,7 @@ def build_app(
         app.include_router(router, prefix=f"/api/v1{prefix}", dependencies=[_secured(token)])
     for error, status in ((Exists, 400), (Missing, 404), (InUse, 409), (DefinitionError, 422)):
         app.add_exception_handler(error, _answer(status))
-    return app
+    return Front(app, token, values, collector.routes() if collector is not None else ())
 
 
 def _secured(token: str) -> Any:
@@ -197,12 +199,10 @@ def _listed(
         return {"ok": True}
 
 
-def _values(groups: Groups, profiles: Profiles) -> APIRouter:
-    """Attribute values: online, and of a definition that is being tested."""
-    router = APIRouter(tags=["attributes"])
+def _online(groups: Groups, profiles: Profiles) -> Callable[[OnlineAttributesRequest], Response]:
+    """Return what answers a read of attributes; it raises Missing and Refused."""
 
-    @router.post("/get-online-attributes", response_model=dict[str, list[Any]])
-    async def online(request: OnlineAttributesRequest) -> Response:
+    def online(request: OnlineAttributesRequest) -> Response:
         moment = profiles.now()
         wanted = request.wanted(groups)
         columns: dict[str, list[Any]] = {}
@@ -220,6 +220,19 @@ def _values(groups: Groups, profiles: Profiles) -> APIRouter:
             for shown, title, attribute in wanted.columns:
                 columns[shown] = [row[title].get(attribute) for row in rows]
         return JSONResponse(columns, headers={CLOCK_HEADER: moment.isoformat()})
+
+    return online
+
+
+def _values(
+    values: Callable[[OnlineAttributesRequest], Response], groups: Groups, profiles: Profiles
+) -> APIRouter:
+    """Attribute values: online, and of a definition that is being tested."""
+    router = APIRouter(tags=["attributes"])
+
+    @router.post("/get-online-attributes", response_model=dict[str, list[Any]])
+    async def online(request: OnlineAttributesRequest) -> Response:
+        return values(request)
 
     @router.post("/testing/attribute_groups/")
     def test(request: TestAttributeGroupRequest) -> list[dict[str, Any]]:

@@ -19,8 +19,7 @@ from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route, Router
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.routing import Route
 
 from prospect_pipeline.attributes.selection import AtomicEvent
 from prospect_pipeline.sandbox.atomic import Context, atomic_event, check_lengths
@@ -39,23 +38,6 @@ MOST_TOLD = 100
 PIXEL = bytes.fromhex(
     "47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b"
 )
-
-
-class CollectorFirst:
-    """Middleware that has trackers' requests answered before anything else looks at them.
-
-    They are many, and need nothing of what an API's requests go through.
-    """
-
-    def __init__(self, app: ASGIApp, routes: Sequence[Route]) -> None:
-        self.app = app
-        self.router = Router(routes)
-        self.paths = {route.path for route in routes}
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
-        ours = scope["type"] == "http" and scope["path"] in self.paths
-        await (self.router if ours else self.app)(scope, receive, send)
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,10 @@ class LocalSignals:
         """Serve until SIGINT or SIGTERM; raises StackError where events cannot be stored."""
         # The journal's thread must not wait five milliseconds for its turn, each time it has one.
         sys.setswitchinterval(0.0002)
-        gc.freeze()  # what is loaded by now stays: no collection has to look through it again
+        # What is loaded by now stays: no collection has to look through it again. Whole ones are
+        # seldom, since requests wait for them, and events leave no cycles behind.
+        gc.freeze()
+        gc.set_threshold(10_000, 20, 100)
         with contextlib.ExitStack() as open_ones:
             open_ones.callback(gc.unfreeze)  # or DuckDB takes it for leaked at the end, and says so
             for listening in self._sockets:
