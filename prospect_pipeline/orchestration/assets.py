@@ -19,11 +19,13 @@ from prospect_pipeline.orchestration.resources import (
     SignalsResource,
     WarehouseResource,
 )
+from prospect_pipeline.registry.champions import Champions
 from prospect_pipeline.registry.store import ModelVersion
 from prospect_pipeline.settings import DataSettings, DefinitionSettings, TrainingSettings
 from prospect_pipeline.signals.deployment import call, deploy
 from prospect_pipeline.training import dataset, evaluation, model, plots, report
 from prospect_pipeline.training.split import split as split_frame
+from prospect_pipeline.training.threshold import Rule
 from prospect_pipeline.warehouse.base import DatasetRequest
 from prospect_pipeline.writing import whole_file
 
@@ -144,16 +146,13 @@ def registered_model(
     The alias ``champion`` then points at it, and the service follows.
     """
     settings = TrainingSettings.load()
+    rule = Rule.parse(settings.threshold)
     facts = _facts(training_dataframe)
     opened = registry.open()  # before the work, so that a registry that is away is known at once
     dataset.require_trainable(training_dataframe, settings.min_converters)
     split = split_frame(training_dataframe, settings.horizon)
-    trained = model.train(split, settings.seed)
-    threshold = evaluation.best_f1_threshold(
-        split.validation["label"].to_numpy(),
-        trained.model.score(split.validation),
-        model.weights(split.validation),
-    )
+    trained = model.train(split, settings.seed, rule)
+    threshold = trained.threshold.value
     scored = evaluation.score_test(split.test, trained.model, model.baselines(split, settings.seed))
     judged = evaluation.evaluate(scored, split.test, trained.model, threshold)
     version = opened.log_version(
@@ -170,7 +169,7 @@ def registered_model(
             SCORED: _parquet(scored),
         },
     )
-    opened.set_alias(version)
+    Champions(opened).promote(version, "dagster", "it is the newest")
     return dg.Output(
         {**vars(version), "threshold": repr(threshold)},
         metadata={
@@ -181,6 +180,8 @@ def registered_model(
             "mlflow": opened.address,
             "mlflow_run": metadata.link(opened.run_url(version.run_id)),
             "rounds": trained.params["rounds"],
+            "threshold": threshold,
+            "threshold_rule": f"{trained.threshold.rule}: {trained.threshold.why}",
             **judged.headline,
             "baselines": _metrics(judged),
             "split": metadata.table(split.facts()),

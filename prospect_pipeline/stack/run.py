@@ -33,6 +33,7 @@ from prospect_pipeline.stack.dagster_runs import DagsterRuns
 from prospect_pipeline.stack.demo import in_child, load_events, sample_visitors
 from prospect_pipeline.stack.processes import Processes, base_environment
 from prospect_pipeline.stack.scores import RUN_FILE, fetch_score
+from prospect_pipeline.training.threshold import Rule
 from prospect_pipeline.writing import whole_file
 
 SCORED_VISITORS = 5
@@ -92,7 +93,8 @@ class Run:
         """Read every setting before anything is started."""
         signals = SignalsSettings.load()
         registry = RegistrySettings.load()
-        TrainingSettings.load(as_of=self.options.as_of, cohort=self.options.cohort)
+        training = TrainingSettings.load(as_of=self.options.as_of, cohort=self.options.cohort)
+        Rule.parse(training.threshold)
         for settings in (Clock, DefinitionSettings, ServingSettings, SnowflakeSettings):
             settings.load()
         if registry.tracking_uri:
