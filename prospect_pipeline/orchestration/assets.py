@@ -19,7 +19,6 @@ from prospect_pipeline.orchestration.resources import (
     SignalsResource,
     WarehouseResource,
 )
-from prospect_pipeline.registry.champions import Champions
 from prospect_pipeline.registry.store import ModelVersion
 from prospect_pipeline.settings import DataSettings, DefinitionSettings, TrainingSettings
 from prospect_pipeline.signals.deployment import call, deploy
@@ -31,6 +30,7 @@ from prospect_pipeline.writing import whole_file
 
 GROUP = "prospect_scoring"
 SCORED = "test_scores.parquet"
+TAGS = ("as_of", "fingerprint", "group", "window", "last_event")
 
 
 @dg.asset(kinds={"snowplow", "duckdb"}, group_name=GROUP)
@@ -141,10 +141,7 @@ def training_dataframe(
 def registered_model(
     training_dataframe: pd.DataFrame, registry: RegistryResource
 ) -> dg.Output[dict[str, str]]:
-    """XGBoost on the 20 columns, registered in MLflow with everything that says how it came about.
-
-    The alias ``champion`` then points at it, and the service follows.
-    """
+    """XGBoost on the 20 columns, in MLflow with everything that says how it came about."""
     settings = TrainingSettings.load()
     rule = Rule.parse(settings.threshold)
     facts = _facts(training_dataframe)
@@ -160,7 +157,7 @@ def registered_model(
         example=split.train.head(5),
         params={**trained.params, "threshold": threshold},
         metrics=judged.flat_metrics(),
-        tags={name: str(facts[name]) for name in ("as_of", "fingerprint", "group", "window")},
+        tags={name: str(facts[name]) for name in TAGS},
         artifacts={
             "training.sql": facts["sql"],
             "evaluation.json": json.dumps(judged.to_dict(), indent=2),
@@ -169,14 +166,12 @@ def registered_model(
             SCORED: _parquet(scored),
         },
     )
-    Champions(opened).promote(version, "dagster", "it is the newest")
     return dg.Output(
         {**vars(version), "threshold": repr(threshold)},
         metadata={
             "name": version.name,
             "version": version.version,
             "run_id": version.run_id,
-            "alias": opened.settings.alias,
             "mlflow": opened.address,
             "mlflow_run": metadata.link(opened.run_url(version.run_id)),
             "rounds": trained.params["rounds"],

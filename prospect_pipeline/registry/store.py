@@ -187,6 +187,17 @@ class Registry:
         threshold = float(fitted.get("threshold", 0.5))
         return LoadedModel(version, ScoringModel(booster, encoder, calibration, threshold))
 
+    def run_tags(self, run_id: str) -> dict[str, str]:
+        """Return the tags of a version's run."""
+        with self.connected() as client:
+            return dict(client.get_run(run_id).data.tags)
+
+    def tag_version(self, version: ModelVersion, tags: Mapping[str, str]) -> None:
+        """Set tags of a version."""
+        with self.connected() as client:
+            for name, value in tags.items():
+                client.set_model_version_tag(version.name, version.version, name, value)
+
     def run_url(self, run_id: str) -> str:
         """Return a run's address in MLflow's web pages, the path alone where they are unknown."""
         with self.connected() as client:

@@ -77,7 +77,7 @@ class Run:
                 with timed("training", "Training"):
                     facts = self._train(services.url(ports.dagster), processes)
                 with timed("scoring", "Scoring"):
-                    version = facts["registered_model"]["version"]
+                    version = facts["champion"]["version"]
                     scores = self._score(processes, ports, version)
                 summary = _summary(facts, loaded) | {"scores": scores}
                 summary["memory_gb"] = round(processes.memory() / 1e9, 2)
@@ -218,7 +218,7 @@ def _summary(facts: dict[str, dict[str, Any]], loaded: Loaded) -> dict[str, Any]
         "dropped": json.loads(frame["dropped_counts"]) | loaded.uncounted,
         "as_of": frame["as_of"],
         "model": identity,
-        "champion": {"version": model["version"]},
+        "champion": {name: facts["champion"][name] for name in ("version", "promoted", "reason")},
         "metrics": {
             name: model[name]
             for name in ("roc_auc", "pr_auc", "log_loss", "brier", "accuracy", "f1")
