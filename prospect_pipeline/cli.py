@@ -247,6 +247,8 @@ def sandbox(
         _say(f"Loaded {loaded.events:,} events of {events}")
         for reason, count in loaded.uncounted.items():
             _say(f"  {count:,} count nowhere: {reason}")
+        if loaded.put_away:
+            _say(f"  What was collected before is in {loaded.put_away}")
     _say(f"Local Signals, for development and tests: {signals.url}")
     _say(f"  token {signals.token}, data in {data.root}; Ctrl-C ends it")
     if signals.website_url is not None:

@@ -8,6 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
+def sync(path: Path) -> None:
+    """Have a file, or a folder's list of files, on the disk; raises OSError."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 @contextlib.contextmanager
 def whole_file(path: Path, *, private: bool = False) -> Iterator[Path]:
     """Give a temporary path beside ``path``, which takes its place once the block has ended well.

@@ -1,6 +1,8 @@
 """What the README and the project's own files claim."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,11 +13,12 @@ from prospect_pipeline import settings as module
 from prospect_pipeline.attributes.anchors import Anchoring
 from prospect_pipeline.attributes.sql import TrainingQuery
 from prospect_pipeline.cli import cli
-from prospect_pipeline.settings import TrainingSettings, _Settings
+from prospect_pipeline.settings import DataSettings, TrainingSettings, _Settings
 from prospect_pipeline.warehouse.base import DatasetRequest
 from prospect_pipeline.warehouse.duckdb import DuckDBWarehouse
 from prospect_pipeline_tests.attributes.test_sql import GROUP
 from prospect_pipeline_tests.events import event, write
+from prospect_pipeline_tests.sandbox.conftest import TOKEN, signals_over
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -24,7 +27,7 @@ TRAINING_PAGE = (ROOT / "docs" / "training-data.md").read_text()
 
 
 def test_the_readme_stays_short() -> None:
-    assert README.count("\n") < 260
+    assert README.count("\n") < 280
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -86,6 +89,22 @@ def test_the_lock_holds_versions_and_no_addresses() -> None:
     assert "://" not in lock
     assert not [name for name in names if name.startswith("nvidia-nccl")]
     assert {re.split(r"[\[><=;# ]", each)[0].lower() for each in wanted} <= names
+
+
+def test_the_readmes_own_attribute_group_does_what_it_prints(tmp_path: Path) -> None:
+    section = README[README.index("## The local Signals") :]
+    [code] = re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
+    printed = re.findall(r"```\n(\{.*?)```", section, flags=re.DOTALL)[0]
+    data = DataSettings.load(data_dir=tmp_path)
+    with signals_over(data, "wall") as signals:
+        given = f'here, token = "{signals.api_client.api_url}", "{TOKEN}"'
+        (tmp_path / "mine.py").write_text(re.sub(r"here, token = .*", given, code))
+        found = subprocess.run(
+            [sys.executable, "-W", "ignore", tmp_path / "mine.py"],
+            capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+
+    assert found.stdout == printed, found.stderr
 
 
 def test_the_session_anchors_of_the_docs_work(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from snowplow_signals.models import TestAttributeGroupRequest
 from snowplow_signals.models.model import AttributeGroupInput, AttributeKeyInput, Service
+from starlette.types import ASGIApp
 
 from prospect_pipeline.attributes.definition import check_group
 from prospect_pipeline.attributes.properties import key_source
@@ -23,6 +24,7 @@ from prospect_pipeline.errors import DefinitionError
 from prospect_pipeline.sandbox.building import building
 from prospect_pipeline.sandbox.collector import Collector
 from prospect_pipeline.sandbox.datasets import Datasets
+from prospect_pipeline.sandbox.front import Front
 from prospect_pipeline.sandbox.groups import Groups
 from prospect_pipeline.sandbox.inspection import inspection
 from prospect_pipeline.sandbox.interventions import Interventions
@@ -43,7 +45,7 @@ def build_app(
     collector: Collector | None = None,
     on_start: Callable[[], None] = lambda: None,
     on_stop: Callable[[], None] = lambda: None,
-) -> FastAPI:
+) -> ASGIApp:
     """Return the application; every call under ``/api`` needs the bearer token.
 
     With a collector, trackers may send events to it, and what it has seen can be looked at.
@@ -57,37 +59,43 @@ def build_app(
         finally:
             on_stop()
 
-    async def authorize(given: Credentials) -> None:
-        if given is None or not hmac.compare_digest(given.credentials.encode(), token.encode()):
-            raise HTTPException(
-                401, "missing or wrong bearer token", headers={"WWW-Authenticate": "Bearer"}
-            )
-
     app = FastAPI(
         title="Local Signals",
         description="A stand-in for Snowplow Signals, for development and tests.",
         lifespan=lifespan,
     )
     app.get("/health")(_health)
+    groups, subscriptions = Groups(registry), Subscriptions()
+    values = _online(groups, profiles)
     if collector is not None:
-        app.router.routes.extend(collector.routes())
         app.include_router(inspection(collector))
-    secured, groups = [Depends(authorize)], Groups(registry)
-    app.include_router(_registry(registry, groups), prefix="/api/v1/registry", dependencies=secured)
-    app.include_router(_values(groups, profiles), prefix="/api/v1", dependencies=secured)
-    subscriptions = Subscriptions()
-    if collector is not None:
         interventions = Interventions(registry, groups, profiles, subscriptions)
         collector.on_events = interventions.take_in
-    app.include_router(rules(registry), prefix="/api/v1/registry", dependencies=secured)
-    app.include_router(pushes(groups, subscriptions), prefix="/api/v1", dependencies=secured)
     app.include_router(stream(groups, subscriptions), prefix="/api/v1")
-    datasets = Datasets(registry.data, groups)
-    app.include_router(building(datasets), prefix="/api/v1", dependencies=secured)
-    app.include_router(_absent(), prefix="/api/v1", dependencies=secured)
+    for router, prefix in (
+        (_registry(registry, groups), "/registry"),
+        (rules(registry), "/registry"),
+        (_values(values, groups, profiles), ""),
+        (pushes(groups, subscriptions), ""),
+        (building(Datasets(registry.data, groups)), ""),
+        (_absent(), ""),
+    ):
+        app.include_router(router, prefix=f"/api/v1{prefix}", dependencies=[_secured(token)])
     for error, status in ((Exists, 400), (Missing, 404), (InUse, 409), (DefinitionError, 422)):
         app.add_exception_handler(error, _answer(status))
-    return app
+    return Front(app, token, values, collector.routes() if collector is not None else ())
+
+
+def _secured(token: str) -> Any:
+    """Return the dependency that wants the bearer token."""
+
+    async def authorize(given: Credentials) -> None:
+        if given is None or not hmac.compare_digest(given.credentials.encode(), token.encode()):
+            raise HTTPException(
+                401, "missing or wrong bearer token", headers={"WWW-Authenticate": "Bearer"}
+            )
+
+    return Depends(authorize)
 
 
 def _health() -> dict[str, str]:
@@ -104,40 +112,38 @@ def _answer(status: int) -> Callable[[Request, Exception], Response]:
 def _registry(registry: Registry, groups: Groups) -> APIRouter:
     """Create, update, read and delete of attribute keys, attribute groups and services."""
     router = APIRouter(tags=["registry"])
+    _keys(router, registry)
+    _groups(router, registry, groups)
+    _services(router, registry)
+    return router
 
+
+def _keys(router: APIRouter, registry: Registry) -> None:
     @router.post("/attribute_keys/", status_code=201)
     def create_key(key: AttributeKeyInput) -> Body:
         registry.create("attribute_keys", key.name, 0, _dump(key))
         return _key_out(_dump(key))
-
-    @router.post("/attribute_groups/", status_code=201)
-    def create_group(group: AttributeGroupInput) -> Body:
-        _check(group, groups)
-        registry.create("attribute_groups", group.name, group.version or 1, _dump(group))
-        return _group_out(_dump(group))
-
-    @router.post("/services/", status_code=201)
-    def create_service(service: Service) -> Body:
-        _check_links(service, registry)
-        registry.create("services", service.name, 0, _dump(service))
-        return _dump(service)
 
     @router.put("/attribute_keys/{name}")
     def update_key(name: str, key: AttributeKeyInput) -> Body:
         registry.update("attribute_keys", name, 0, _dump(key))
         return _key_out(_dump(key))
 
+    _listed(router, registry, "attribute_keys", _key_out)
+
+
+def _groups(router: APIRouter, registry: Registry, groups: Groups) -> None:
+    @router.post("/attribute_groups/", status_code=201)
+    def create_group(group: AttributeGroupInput) -> Body:
+        _check(group, groups)
+        registry.create("attribute_groups", group.name, group.version or 1, _dump(group))
+        return _group_out(_dump(group))
+
     @router.put("/attribute_groups/{name}/versions/{version}")
     def update_group(name: str, version: int, group: AttributeGroupInput) -> Body:
         _check(group, groups)
         registry.update("attribute_groups", name, version, _dump(group))
         return _group_out(_dump(group))
-
-    @router.put("/services/{name}")
-    def update_service(name: str, service: Service) -> Body:
-        _check_links(service, registry)
-        registry.update("services", name, 0, _dump(service))
-        return _dump(service)
 
     @router.get("/attribute_groups/{name}/versions/{version}")
     def get_version(name: str, version: int) -> Body:
@@ -152,14 +158,23 @@ def _registry(registry: Registry, groups: Groups) -> APIRouter:
         registry.delete("attribute_groups", name, version)
         return {"ok": True}
 
-    shapes: dict[Kind, Callable[[Body], Body]] = {
-        "attribute_keys": _key_out,
-        "attribute_groups": _group_out,
-        "services": lambda body: body,
-    }
-    for kind, shape in shapes.items():
-        _listed(router, registry, kind, shape)
-    return router
+    _listed(router, registry, "attribute_groups", _group_out)
+
+
+def _services(router: APIRouter, registry: Registry) -> None:
+    @router.post("/services/", status_code=201)
+    def create_service(service: Service) -> Body:
+        _check_links(service, registry)
+        registry.create("services", service.name, 0, _dump(service))
+        return _dump(service)
+
+    @router.put("/services/{name}")
+    def update_service(name: str, service: Service) -> Body:
+        _check_links(service, registry)
+        registry.update("services", name, 0, _dump(service))
+        return _dump(service)
+
+    _listed(router, registry, "services", lambda body: body)
 
 
 def _listed(
@@ -184,12 +199,10 @@ def _listed(
         return {"ok": True}
 
 
-def _values(groups: Groups, profiles: Profiles) -> APIRouter:
-    """Attribute values: online, and of a definition that is being tested."""
-    router = APIRouter(tags=["attributes"])
+def _online(groups: Groups, profiles: Profiles) -> Callable[[OnlineAttributesRequest], Response]:
+    """Return what answers a read of attributes; it raises Missing and Refused."""
 
-    @router.post("/get-online-attributes", response_model=dict[str, list[Any]])
-    async def online(request: OnlineAttributesRequest) -> Response:
+    def online(request: OnlineAttributesRequest) -> Response:
         moment = profiles.now()
         wanted = request.wanted(groups)
         columns: dict[str, list[Any]] = {}
@@ -207,6 +220,19 @@ def _values(groups: Groups, profiles: Profiles) -> APIRouter:
             for shown, title, attribute in wanted.columns:
                 columns[shown] = [row[title].get(attribute) for row in rows]
         return JSONResponse(columns, headers={CLOCK_HEADER: moment.isoformat()})
+
+    return online
+
+
+def _values(
+    values: Callable[[OnlineAttributesRequest], Response], groups: Groups, profiles: Profiles
+) -> APIRouter:
+    """Attribute values: online, and of a definition that is being tested."""
+    router = APIRouter(tags=["attributes"])
+
+    @router.post("/get-online-attributes", response_model=dict[str, list[Any]])
+    async def online(request: OnlineAttributesRequest) -> Response:
+        return values(request)
 
     @router.post("/testing/attribute_groups/")
     def test(request: TestAttributeGroupRequest) -> list[dict[str, Any]]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection, Sequence
+import logging
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
+
+import duckdb
 
 from prospect_pipeline.attributes.selection import AtomicEvent
 from prospect_pipeline.sandbox.journal import Journal, cut_torn_end
@@ -15,6 +18,9 @@ from prospect_pipeline.sandbox.tail import Tail, to_line
 from prospect_pipeline.settings import DataSettings
 from prospect_pipeline.warehouse.duckdb import connect, write_parquet
 from prospect_pipeline.warehouse.journal import FOLDER, pending, read_segments, sealed
+from prospect_pipeline.writing import sync
+
+_log = logging.getLogger(__name__)
 
 SEGMENT_EVENTS = 20_000
 
@@ -25,15 +31,14 @@ class CollectedEvents(EventStore):
     def __init__(self, data: DataSettings, segment_events: int = SEGMENT_EVENTS) -> None:
         super().__init__(data)
         self.segment_events = segment_events
-        self.journal = Journal(self.folder / FOLDER)
+        done = [int(path.stem.removeprefix("live-")) for path in self.folder.glob("live-*.parquet")]
+        self.journal = Journal(self.folder / FOLDER, max(done, default=0) + 1)
         for number in self.journal.numbers():
             cut_torn_end(self.journal.path(number))
-        self._known_since = self.loaded
-        self._own = Tail.of_segments(pending(self.folder, self._files()))
-        self._ids = {event["event_id"] for event in self._own.events} | self._sealed_ids()
         self._arriving: dict[str, Future[None]] = {}
-        self._in_segment = 0
         self._sealing: asyncio.Task[None] | None = None
+        self._own = Tail()
+        self._read_again()
 
     async def append(
         self,
@@ -83,14 +88,17 @@ class CollectedEvents(EventStore):
 
     async def _seal(self) -> None:
         """Turn the segments that are complete into Parquet files."""
+        self._in_segment = 0
         try:
-            self._in_segment = 0
             self.journal.rotate()
             known = len(self._own.events)
             await asyncio.to_thread(self._write_parquet)
             rest = Tail()
             rest.add(self._own.events[known:])
             self._own = rest
+        except (OSError, duckdb.Error):  # the journal still has them: the next time will do
+            _log.exception("What was collected could not be written to Parquet under %s",
+                           self.folder)  # fmt: skip
         finally:
             self._sealing = None
 
@@ -110,17 +118,24 @@ class CollectedEvents(EventStore):
                 query = read_segments(connection, [path])
                 if query is not None:
                     write_parquet(connection, query, sealed(self.folder, path))
+                    sync(sealed(self.folder, path))
+        sync(self.folder)
 
     def _forget_replaced(self) -> None:
-        """Forget what was collected before another file was loaded in its place."""
+        """Forget what was put away when another file was loaded in its place."""
         if self._known_since != self.loaded:
-            self._known_since = self.loaded
-            self._own = Tail()
-            self._ids.clear()
+            self._read_again()
 
-    def _tail(self, files: Collection[Path]) -> Tail:  # noqa: ARG002
+    def _read_again(self) -> None:
+        self._known_since = self.loaded
+        self._own = Tail.of_segments(pending(self.folder, self._files()))
+        self._ids = {event["event_id"] for event in self._own.events} | self._sealed_ids()
+        self._in_segment = len(self._own.events)
+
+    def _found(self) -> tuple[list[Path], Tail]:
         self._forget_replaced()
-        return self._own
+        tail = self._own  # first, so that a segment that is sealed meanwhile is in the files too
+        return self._files(), tail
 
     def _sealed_ids(self) -> set[str]:
         files = [str(path) for path in self.folder.glob("live-*.parquet")]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -27,10 +28,13 @@ from prospect_pipeline.sandbox.enrichment import enrich
 from prospect_pipeline.sandbox.journal import Journal
 from prospect_pipeline.sandbox.payloads import Payload, Undecodable, of_body, of_query
 
+_log = logging.getLogger(__name__)
+
 COOKIE = "sp"
 COOKIE_SECONDS = 365 * 24 * 3600
 LARGEST_BODY = 5_000_000
 SHOWN = 10_000
+MOST_TOLD = 100
 PIXEL = bytes.fromhex(
     "47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b"
 )
@@ -81,6 +85,7 @@ class Collector:
         self.on_events = on_events
         self.seen = Seen()
         self.bad = Journal(store.folder / "bad")
+        self._told: set[str] = set()
 
     def close(self) -> None:
         """Write what waits, and end."""
@@ -120,6 +125,14 @@ class Collector:
             )
             self.seen.counts["bad"] += len(bad)
             self.seen.bad.extend(bad)
+            for reason in {one.errors[0] for one in bad} - self._told:
+                self._tell(reason)
+
+    def _tell(self, reason: str) -> None:
+        """Log each reason once, and not endlessly many."""
+        if len(self._told) < MOST_TOLD:
+            self._told.add(reason)
+            _log.warning("A bad event: %s; GET /micro/bad shows it", repr(reason)[1:-1])
 
     def routes(self) -> list[Route]:
         """Return the collector's paths."""
@@ -169,7 +182,7 @@ def _context(request: Request) -> tuple[Context, Callable[[Response], Response]]
     """
     headers = request.headers
     anonymous = "sp-anonymous" in headers
-    user = None if anonymous else request.cookies.get(COOKIE, "")[:128] or str(uuid.uuid4())
+    user = None if anonymous else _network_user(request.cookies.get(COOKIE, ""))
     context = Context(
         collector_tstamp=datetime.now(UTC),
         user_ipaddress=None if anonymous or request.client is None else request.client.host,
@@ -185,6 +198,14 @@ def _context(request: Request) -> tuple[Context, Callable[[Response], Response]]
         return _allowed(request, response)
 
     return context, answer
+
+
+def _network_user(cookie: str) -> str:
+    """Return whom the cookie names, somebody new where it is none of ours."""
+    try:
+        return str(uuid.UUID(cookie))
+    except ValueError:
+        return str(uuid.uuid4())
 
 
 async def _preflight(request: Request) -> Response:

@@ -37,6 +37,7 @@ Status = Literal["pending", "success", "failed"]
 ANCHORS = "signals_anchors"
 DATASET = "signals_dataset"
 PREFIX = "signals_attributes"
+RUNS_KEPT = 20
 
 
 class Cancelled(Exception):
@@ -62,7 +63,7 @@ class DatasetRun:
 
 
 class Datasets:
-    """Writes the SQL of datasets, and runs it."""
+    """Writes the SQL of datasets, and runs it; the last twenty runs are known."""
 
     def __init__(self, data: DataSettings, groups: Groups) -> None:
         self.data = data
@@ -118,6 +119,9 @@ class Datasets:
             self._query(request, group)
         run = DatasetRun(request.dataset or WarehouseTable(table=DATASET))
         self._runs[run.id] = run
+        done = [one.id for one in self._runs.values() if one.status != "pending"]
+        for old in done[: max(len(self._runs) - RUNS_KEPT, 0)]:
+            del self._runs[old]
         self._pool.submit(self._run, run, request, by_key)
         return run
 

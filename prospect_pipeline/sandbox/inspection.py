@@ -6,8 +6,9 @@ Source: "Snowplow Micro REST API" in Snowplow's documentation.
 from __future__ import annotations
 
 import re
+from collections import deque
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Body
 from pydantic import BaseModel
@@ -15,6 +16,7 @@ from pydantic import BaseModel
 from prospect_pipeline.sandbox.collector import Bad, Collector, Good
 from prospect_pipeline.sandbox.payloads import Undecodable, decode_base64
 
+T = TypeVar("T")
 VENDOR = {"vendor": "com.snowplowanalytics.snowplow", "version": "tp2"}
 _SCHEMAS = re.compile(r'"schema"\s*:\s*"(iglu:[^"]+)"')
 
@@ -41,6 +43,10 @@ def inspection(collector: Collector) -> APIRouter:
     router = APIRouter(prefix="/micro", tags=["what was collected"])
     seen = collector.seen
 
+    def latest(kept: deque[T]) -> list[T]:
+        """Return the latest first, of what may grow meanwhile."""
+        return list(kept)[::-1]
+
     def counted() -> dict[str, int]:
         counts = seen.counts
         return {"total": counts["good"] + counts["bad"], **counts}
@@ -51,21 +57,21 @@ def inspection(collector: Collector) -> APIRouter:
 
     @router.get("/good")
     def good() -> list[dict[str, Any]]:
-        return [_good(one) for one in reversed(seen.good)]
+        return [_good(one) for one in latest(seen.good)]
 
     @router.post("/good")
     def chosen_good(wanted: GoodFilter) -> list[dict[str, Any]]:
-        found = [shown for one in reversed(seen.good) if _fits(shown := _good(one), wanted)]
+        found = [shown for one in latest(seen.good) if _fits(shown := _good(one), wanted)]
         return found[: wanted.limit]
 
     @router.get("/bad")
     def bad() -> list[dict[str, Any]]:
-        return [_bad(one) for one in reversed(seen.bad)]
+        return [_bad(one) for one in latest(seen.bad)]
 
     @router.post("/bad")
     def chosen_bad(wanted: BadFilter) -> list[dict[str, Any]]:
         own = wanted.vendor in (None, VENDOR["vendor"]) and wanted.version in (None, "tp2")
-        return [_bad(one) for one in reversed(seen.bad) if own][: wanted.limit]
+        return [_bad(one) for one in latest(seen.bad) if own][: wanted.limit]
 
     @router.api_route("/reset", methods=["GET", "POST"])
     def reset() -> dict[str, int]:

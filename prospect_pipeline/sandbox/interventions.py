@@ -8,8 +8,10 @@ after it do; then never again for the same identifiers (Snowplow's "sent once"),
 from __future__ import annotations
 
 import json
+import logging
+import sqlite3
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from snowplow_signals import AttributeGroup
@@ -22,8 +24,7 @@ from prospect_pipeline.sandbox.profiles import Profiles
 from prospect_pipeline.sandbox.registry import Body, Missing, Registry
 from prospect_pipeline.sandbox.subscriptions import Subscriptions, Target
 
-Found = dict[str, dict[str, Any]]
-"""Attribute values by group."""
+_log = logging.getLogger(__name__)
 
 
 class Interventions:
@@ -44,47 +45,48 @@ class Interventions:
             self.profiles.add(events)
             return
         names = {name for rule in rules for name in criteria.attributes(rule["criteria"])}
-        needed = {name: self.groups.published(*name.split(":")) for name in names}
-        groups = {id(group): group for group in needed.values() if group is not None}
+        found = {name: self.groups.published(*name.split(":")) for name in names}
+        needed = {name: group for name, group in found.items() if group is not None}
         for event in events:
-            before = self._values(groups.values(), event)
+            before = self._values(needed, event)
             self.profiles.add([event])
-            after = self._values(groups.values(), event)
+            after = self._values(needed, event)
             for rule in rules:
                 self._consider(rule, needed, event, before, after)
 
-    def _values(self, groups: Iterable[AttributeGroup], event: AtomicEvent) -> Found:
-        moment = self.profiles.now()
-        found: Found = {}
-        for group in groups:
-            identifier = read(event, key_source(group.attribute_key))
-            if identifier is not None:
-                found[str(group.name)] = self.profiles.values(group, str(identifier), moment)
-        return found
+    def _values(self, needed: Mapping[str, AttributeGroup], event: AtomicEvent) -> dict[str, Any]:
+        """Return what the attributes of criteria are worth for whom an event is about."""
+        groups = {id(group): group for group in needed.values()}
+        found = {identity: self._of(group, event) for identity, group in groups.items()}
+        return {name: found[id(group)].get(name.split(":")[1]) for name, group in needed.items()}
+
+    def _of(self, group: AttributeGroup, event: AtomicEvent) -> dict[str, Any]:
+        identifier = read(event, key_source(group.attribute_key))
+        if identifier is None:
+            return {}
+        return self.profiles.values(group, str(identifier), self.profiles.now())
 
     def _consider(
         self,
         rule: Body,
-        needed: dict[str, AttributeGroup | None],
+        needed: Mapping[str, AttributeGroup],
         event: AtomicEvent,
-        before: Found,
-        after: Found,
+        before: Mapping[str, Any],
+        after: Mapping[str, Any],
     ) -> None:
         tree = rule["criteria"]
         names = set(criteria.attributes(tree))
-        then, now = (
-            {name: found.get(name.split(":")[0], {}).get(name.split(":")[1]) for name in names}
-            for found in (before, after)
-        )
+        then, now = ({name: found.get(name) for name in names} for found in (before, after))
         repeats = criteria.has_changed(tree)
         if not criteria.met(tree, now, then) or (not repeats and criteria.met(tree, then, then)):
             return
-        keys = {str(g.attribute_key.name): g for name in names if (g := needed[name]) is not None}
+        own = [needed[name] for name in names if name in needed]
+        keys = {str(group.attribute_key.name): group for group in own}
         about = [
             (name, str(read(event, key_source(group.attribute_key))))
             for name, group in sorted(keys.items())
         ]
-        if not repeats and not self.registry.mark_sent(rule["name"], rule["version"], about):
+        if not repeats and not self._is_first(rule, about):
             return
         told = {
             "intervention_id": str(uuid.uuid4()),
@@ -94,6 +96,14 @@ class Interventions:
         }
         for target in self._targets(rule, about, event):
             self.subscriptions.deliver(target, told, keep=True)
+
+    def _is_first(self, rule: Body, about: Sequence[Target]) -> bool:
+        """Whether a rule's intervention was never sent; one that cannot be noted is not sent."""
+        try:
+            return self.registry.mark_sent(rule["name"], rule["version"], about)
+        except sqlite3.Error as error:  # the event is stored, and counts whatever becomes of this
+            _log.warning("Intervention '%s' is not sent: cannot be noted (%s)", rule["name"], error)
+            return False
 
     def _targets(self, rule: Body, about: Sequence[Target], event: AtomicEvent) -> Sequence[Target]:
         """Return whom to tell: the keys that the rule names, else those of its groups."""
@@ -114,7 +124,7 @@ class Interventions:
                 group = self.groups.get(link["name"], link.get("version") or 1)
             except Missing:  # it was deleted since
                 continue
-            told |= self._values([group], event).get(str(group.name), {})
+            told |= self._of(group, event)
         return {
             name: value if isinstance(value, str) else json.dumps(value)
             for name, value in told.items()

@@ -16,23 +16,29 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import BinaryIO
 
+from prospect_pipeline.writing import sync
+
 MOST_AT_ONCE = 2_000
 
 
 class Journal:
-    """Appends lines to the newest segment of a folder, from one thread of its own."""
+    """Appends lines to a new segment of a folder, from one thread of its own.
 
-    def __init__(self, folder: Path) -> None:
+    Its number is the next one, and at least ``first``.
+    """
+
+    def __init__(self, folder: Path, first: int = 1) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._waiting: queue.SimpleQueue[tuple[bytes, Future[None]] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
-        self._segment = self._open(max(self.numbers(), default=0) + 1)
+        self._torn = False
+        self._segment = self._open(max([first, *(number + 1 for number in self.numbers())]))
         self._thread = threading.Thread(target=self._write_all, name="journal", daemon=True)
         self._thread.start()
 
     def numbers(self) -> list[int]:
-        """Return the numbers of the segments, oldest first; torn ends are cut off."""
+        """Return the numbers of the segments, oldest first."""
         return sorted(int(path.stem) for path in self.folder.glob("*.jsonl"))
 
     def path(self, number: int) -> Path:
@@ -52,11 +58,13 @@ class Journal:
         return written
 
     def rotate(self) -> int:
-        """Begin a new segment; returns the number of the one that is complete now."""
+        """Begin a new segment; returns the number of the one that is complete now.
+
+        Raises OSError, and then the old one is written to as before.
+        """
         with self._lock:
             finished = self.current
-            self._segment.close()
-            self._segment = self._open(finished + 1)
+            self._begin(finished + 1)
         return finished
 
     def close(self) -> None:
@@ -68,15 +76,17 @@ class Journal:
             if not self.path(self.current).stat().st_size:
                 self.path(self.current).unlink()
 
-    def _reopen(self) -> None:
-        number = self.current
-        self._segment.close()
+    def _begin(self, number: int) -> None:
+        """Write to this segment from now on; raises OSError, and then the old one stays open."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._segment = self._open(number)
+        segment = self._open(number)
+        self._segment.close()
+        self._segment = segment
+        self._torn = False
 
     def _open(self, number: int) -> BinaryIO:
         segment = self.path(number).open("ab", buffering=0)
-        _sync_folder(self.folder)
+        sync(self.folder)
         return segment
 
     def _write_all(self) -> None:
@@ -97,21 +107,41 @@ class Journal:
             return
         failure: OSError | None = None
         with self._lock:
-            if not os.fstat(self._segment.fileno()).st_nlink:  # removed: the events were replaced
-                self._reopen()
-            start = os.fstat(self._segment.fileno()).st_size
             try:
-                _write_whole(self._segment, b"".join(text for text, _ in batch))
-                os.fdatasync(self._segment.fileno())
+                if self._torn:
+                    self._begin(self.current + 1)
+                elif not self._is_in_place():
+                    self._begin(self.current)
+                self._append(b"".join(text for text, _ in batch))
             except OSError as error:
                 failure = error
-                with contextlib.suppress(OSError):
-                    self._segment.truncate(start)
         for _, written in batch:
             if failure is None:
                 written.set_result(None)
             else:
                 written.set_exception(failure)
+
+    def _append(self, text: bytes) -> None:
+        start = os.fstat(self._segment.fileno()).st_size
+        try:
+            left = memoryview(text)
+            while left:
+                left = left[self._segment.write(left) :]
+            os.fdatasync(self._segment.fileno())
+        except OSError:
+            self._torn = True
+            with contextlib.suppress(OSError):
+                self._segment.truncate(start)
+                self._torn = False
+            raise
+
+    def _is_in_place(self) -> bool:
+        """Whether the open segment is the one that readers find: the events may be replaced."""
+        try:
+            found = self.path(self.current).stat()
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(found, os.fstat(self._segment.fileno()))
 
 
 def cut_torn_end(path: Path) -> None:
@@ -129,18 +159,3 @@ def cut_torn_end(path: Path) -> None:
             end = start
         if end < size:
             segment.truncate(end)
-
-
-def _write_whole(segment: BinaryIO, text: bytes) -> None:
-    left = memoryview(text)
-    while left:
-        left = left[segment.write(left) :]
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have the folder itself on the disk, so that a new segment is found again."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -13,6 +13,10 @@ from prospect_pipeline.sandbox.groups import Groups
 from prospect_pipeline.sandbox.registry import Body
 
 
+class Refused(HTTPException):
+    """A request that makes no sense."""
+
+
 @dataclass(frozen=True)
 class Wanted:
     """The groups to compute, and the reply's columns: (shown name, group, attribute)."""
@@ -35,11 +39,11 @@ class OnlineAttributesRequest(BaseModel):
         return self.attribute_keys.root or {}
 
     def wanted(self, known: Groups) -> Wanted:
-        """Look up what is asked for; raises Missing, or 422 where nothing is."""
+        """Look up what is asked for; raises Missing, or Refused where nothing is."""
         if self.service is not None:
             return self._of_service(known.service(self.service), known)
         if not self.attributes:
-            raise HTTPException(422, "name a service, or attributes as group_v1:attribute")
+            raise Refused(422, "name a service, or attributes as group_v1:attribute")
         groups: dict[str, AttributeGroup] = {}
         columns = []
         for qualified in self.attributes:
@@ -47,7 +51,7 @@ class OnlineAttributesRequest(BaseModel):
             name, version = title.rsplit("_v", 1)
             groups[title] = known.get(name, int(version))
             if attribute not in _names(groups[title]):
-                raise HTTPException(404, f"attribute '{qualified.root}' does not exist")
+                raise Refused(404, f"attribute '{qualified.root}' does not exist")
             columns.append((self._shown(title, attribute), title, attribute))
         return Wanted(groups, columns)
 

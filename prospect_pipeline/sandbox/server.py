@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
+import gc
 import secrets
 import socket
+import sqlite3
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
-import psutil
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from prospect_pipeline.errors import StackError
+from prospect_pipeline.sandbox import address
 from prospect_pipeline.sandbox.api import build_app
 from prospect_pipeline.sandbox.collected import CollectedEvents
 from prospect_pipeline.sandbox.collector import Collector
@@ -23,8 +22,6 @@ from prospect_pipeline.sandbox.profiles import Profiles
 from prospect_pipeline.sandbox.registry import Registry
 from prospect_pipeline.sandbox.website import WebsiteSettings, build_website
 from prospect_pipeline.settings import Clock, DataSettings
-from prospect_pipeline.signals.connection import ADDRESS_FILE
-from prospect_pipeline.writing import whole_file
 
 HOST = "127.0.0.1"
 
@@ -47,7 +44,7 @@ class LocalSignals:
 
     def __post_init__(self) -> None:
         self.token = self.token or secrets.token_urlsafe(24)
-        self._refuse_second()
+        address.refuse_second(self.data)
         self._sockets = [_bind(self.host, self.port, "--port")]
         self.url = _url(self._sockets[0])
         self.website_url: str | None = None
@@ -55,31 +52,37 @@ class LocalSignals:
             self._sockets.append(_bind(self.host, self.website_port, "--website-port"))
             self.website_url = _url(self._sockets[1])
 
-    @property
-    def address_file(self) -> Path:
-        """Where the address stands while the server runs."""
-        return self.data.root / ADDRESS_FILE
-
     def serve(self) -> None:
         """Serve until SIGINT or SIGTERM; raises StackError where events cannot be stored."""
         # The journal's thread must not wait five milliseconds for its turn, each time it has one.
         sys.setswitchinterval(0.0002)
+        # What is loaded by now stays: no collection has to look through it again. Whole ones are
+        # seldom, since requests wait for them, and events leave no cycles behind.
+        gc.freeze()
+        gc.set_threshold(10_000, 20, 100)
         with contextlib.ExitStack() as open_ones:
+            open_ones.callback(gc.unfreeze)  # or DuckDB takes it for leaked at the end, and says so
             for listening in self._sockets:
                 open_ones.enter_context(contextlib.closing(listening))
-            store = self._opened_store()
-            collector = Collector(store)
-            open_ones.callback(collector.close)
+            collector, registry = self._opened(open_ones)
             app = build_app(
-                Registry(self.data),
-                Profiles(store, self.clock),
+                registry,
+                Profiles(collector.store, self.clock),
                 self.token,
                 collector,
-                on_start=self._announce,
-                on_stop=self._withdraw,
+                on_start=lambda: address.announce(
+                    self.data, self.url, self.token, self.website_url
+                ),
+                on_stop=lambda: address.withdraw(self.data),
             )
             both = self._with_website(app)
-            config = uvicorn.Config(both, log_level="warning", timeout_graceful_shutdown=5)
+            config = uvicorn.Config(
+                both,
+                log_level="warning",
+                access_log=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=5,
+            )
             uvicorn.Server(config).run(sockets=self._sockets)
 
     def _with_website(self, app: ASGIApp) -> ASGIApp:
@@ -95,34 +98,19 @@ class LocalSignals:
 
         return by_port
 
-    def _opened_store(self) -> CollectedEvents:
+    def _opened(self, open_ones: contextlib.ExitStack) -> tuple[Collector, Registry]:
         try:
-            return CollectedEvents(self.data)
-        except OSError as error:
+            store = CollectedEvents(self.data)
+            open_ones.callback(store.close)
+            collector = Collector(store)
+            open_ones.callback(collector.bad.close)
+            return collector, Registry(self.data)
+        except (OSError, sqlite3.Error) as error:
+            reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else error
             raise StackError(
-                f"Events cannot be stored under {self.data.root} ({error.strerror}). Make it a "
-                "folder that this user may write to, or give another --data-dir."
+                f"Events cannot be stored under {self.data.root} ({reason}). Make it a folder that "
+                "this user may write to, or give another --data-dir."
             ) from None
-
-    def _refuse_second(self) -> None:
-        with contextlib.suppress(OSError, ValueError, KeyError, psutil.NoSuchProcess):
-            other = json.loads(self.address_file.read_text())
-            if "prospect" in " ".join(psutil.Process(other["pid"]).cmdline()):
-                raise StackError(
-                    f"A local Signals already runs for {self.data.root}, at {other['url']} "
-                    f"(process {other['pid']}). Use it, end it, or give another --data-dir."
-                )
-
-    def _announce(self) -> None:
-        """Write the address in one step, readable by this user alone: it holds the token."""
-        address = {"url": self.url, "token": self.token, "pid": os.getpid()}
-        if self.website_url is not None:
-            address["website"] = self.website_url
-        with whole_file(self.address_file, private=True) as unfinished:
-            unfinished.write_text(json.dumps(address))
-
-    def _withdraw(self) -> None:
-        self.address_file.unlink(missing_ok=True)
 
 
 def _bind(host: str, port: int, option: str) -> socket.socket:

@@ -2,13 +2,14 @@
 
 A folder that training reads as its warehouse, so that both see the same events: ``atomic.parquet``
 is what was loaded, written whole or not at all; what was collected is a journal, whose long
-segments become Parquet files too (see `warehouse.journal`). Copies of an event are dropped by the
-rule of `attributes.semantics`: the first to arrive counts.
+segments become Parquet files too (see `warehouse.journal`). Loading another file puts what was
+collected away, into a folder ``before-...`` beside it; nothing that was collected is deleted.
+Copies of an event are dropped by the rule of `attributes.semantics`: the first to arrive counts.
 """
 
 from __future__ import annotations
 
-import shutil
+import os
 import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -32,19 +33,23 @@ from prospect_pipeline.warehouse.journal import FOLDER, pending
 
 @dataclass(frozen=True)
 class Loaded:
-    """What loading a file did: events kept, and those that count nowhere, by reason."""
+    """What loading a file did: events kept, and those that count nowhere, by reason.
+
+    ``put_away`` is the folder into which went what had been collected before.
+    """
 
     events: int
     duplicate_event_id: int
     null_key: int
     null_event_id: int
     null_derived_tstamp: int
+    put_away: Path | None = None
 
     @property
     def uncounted(self) -> dict[str, int]:
         """The reasons for which events count nowhere, where there are any."""
         counts = dict(vars(self))
-        del counts["events"]
+        del counts["events"], counts["put_away"]
         return {reason: count for reason, count in counts.items() if count}
 
 
@@ -64,12 +69,18 @@ class EventStore:
     def __init__(self, data: DataSettings) -> None:
         self.folder = embedded_events(data)
         self.path = self.folder / "atomic.parquet"
+        self._path = str(self.path)
         self._lock = threading.Lock()
         self._opened: _Opened | None = None
         self._lately: tuple[Any, Tail] = ((), Tail())
 
-    def load(self, source: Path, key: str = "domain_userid") -> Loaded:
-        """Replace the events by those of a file; raises EventsError and then changes nothing."""
+    def load(
+        self, source: Path, key: str = "domain_userid", *, keep_collected: bool = False
+    ) -> Loaded:
+        """Replace the events by those of a file; raises EventsError and then changes nothing.
+
+        What was collected is put away, or stays where ``keep_collected``.
+        """
         with connect() as connection:
             file = EventFile(connection, source, key)
             file.create_view("loading")
@@ -91,16 +102,26 @@ class EventStore:
                 PARTITION BY event_id ORDER BY NOT ({whole}), {arrival}, derived_tstamp) = 1
                 ORDER BY {name(key)}, derived_tstamp, event_id"""
             write_parquet(connection, kept, self.path)
-        shutil.rmtree(self.folder / FOLDER, ignore_errors=True)
-        for collected in self.folder.glob("live-*.parquet"):
-            collected.unlink()
-        return Loaded(counts[0] - counts[1], *counts[1:])
+        put_away = None if keep_collected else self._put_away()
+        return replace(Loaded(counts[0] - counts[1], *counts[1:]), put_away=put_away)
+
+    def _put_away(self) -> Path | None:
+        """Move what was collected into a folder of its own, which is no part of the events."""
+        lines = [path for path in (self.folder / FOLDER).glob("*.jsonl") if path.stat().st_size]
+        collected = [*self.folder.glob("live-*.parquet"), *lines]
+        if not collected:
+            return None
+        folder = self.folder / f"before-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
+        folder.mkdir()
+        for path in collected:
+            path.rename(folder / path.name)
+        return folder
 
     @property
     def loaded(self) -> int | None:
         """Tells one loaded file from the next; None before the first."""
         try:
-            return self.path.stat().st_mtime_ns
+            return os.stat(self._path).st_mtime_ns  # noqa: PTH116  asked with every request
         except FileNotFoundError:
             return None
 
@@ -158,22 +179,23 @@ class EventStore:
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob("*.parquet"))
 
-    def _tail(self, files: Collection[Path]) -> Tail:
-        """Return what was collected and is in none of the Parquet files."""
+    def _found(self) -> tuple[list[Path], Tail]:
+        """Return the Parquet files, and what was collected and is in none of them."""
+        files = self._files()
         segments = [(path, path.stat().st_size) for path in pending(self.folder, files)]
         if self._lately[0] != segments:
             self._lately = (segments, Tail.of_segments([path for path, _ in segments]))
-        return self._lately[1]
+        return files, self._lately[1]
 
     @contextmanager
     def _reading(self) -> Iterator[tuple[_Opened | None, Tail]]:
         """Give a cursor over the Parquet files as they are now, and what was collected since."""
         with self._lock:
-            files = self._files()
+            files, tail = self._found()
             version = tuple((file, file.stat().st_mtime_ns) for file in files)
             if self._opened is None or self._opened.version != version:
                 self._opened = _open(version) if version else None
-            opened, tail = self._opened, self._tail(files)
+            opened = self._opened
             cursor = opened.connection.cursor() if opened else None
         try:
             yield replace(opened, connection=cursor) if opened else None, tail

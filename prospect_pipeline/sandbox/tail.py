@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 
 from prospect_pipeline.attributes.properties import Source, column_type
 from prospect_pipeline.attributes.selection import AtomicEvent, read
+
+_log = logging.getLogger(__name__)
 
 
 class Tail:
@@ -22,11 +25,18 @@ class Tail:
 
     @classmethod
     def of_segments(cls, segments: Sequence[Path]) -> Tail:
-        """Return the events of segments; a line that is still being written is left out."""
+        """Return the events of segments.
+
+        A line that is still being written is left out; one that is damaged is too, with a warning.
+        """
         tail = cls()
         for segment in segments:
-            whole = segment.read_text("utf-8").split("\n")[:-1]
-            tail.add(map(from_line, whole))
+            whole = segment.read_text("utf-8", "replace").split("\n")[:-1]
+            for number, line in enumerate(whole, start=1):
+                try:
+                    tail.add([from_line(line)])
+                except (ValueError, AttributeError, KeyError, TypeError):
+                    _log.warning("%s: line %s is no event, and is left out", segment, number)
         return tail
 
     def add(self, events: Iterable[AtomicEvent]) -> None:

@@ -36,7 +36,7 @@ class Console:
     def step(self, name: str, status: str) -> None:
         """Print that a Dagster step has ended."""
         if status in DONE:
-            self.say(f"{name:<24}{DONE[status]}")
+            self.say(f"{name:<42}{DONE[status]}")
 
     def results(self, summary: Mapping[str, Any], addresses: Mapping[str, str]) -> None:
         """Print the model, the scores, and where everything is."""

@@ -59,7 +59,10 @@ def print_line(message: str) -> None:
 
 
 def load_demo(store: EventStore, end: datetime, say: Callable[[str], None]) -> Loaded:
-    """Generate the demo's events up to a moment, and load them in place of what is there."""
+    """Generate the demo's events up to a moment, and load them in place of the last ones.
+
+    What was collected stays: a visitor of the demo website is known again after a restart.
+    """
     with tempfile.TemporaryDirectory() as folder:
         made = generate(DEMO_USERS, DEMO_SEED, end, Path(folder) / "events.parquet", say)
-        return store.load(made.path)
+        return store.load(made.path, keep_collected=True)

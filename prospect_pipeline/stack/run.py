@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from prospect_pipeline.errors import StackError
+from prospect_pipeline.sandbox import address
 from prospect_pipeline.sandbox.store import Loaded
 from prospect_pipeline.settings import (
     Clock,
@@ -64,6 +65,8 @@ class Run:
         started = time.monotonic()
         data, timed = self.options.data, self.console.timed
         with _only_one(data), _ended_by_signals():
+            if signals.target == "local":
+                address.refuse_second(data)
             with timed("events", "Events"):
                 loaded, told = self._load_events(ports)
             environment = base_environment() | told
@@ -105,6 +108,8 @@ class Run:
         loaded, last = in_child(load_events, self.options.data, self.options.events)
         for reason, count in loaded.uncounted.items():
             self.console.say(f"{count:,} events count nowhere: {reason}")
+        if loaded.put_away:
+            self.console.say(f"What was collected before is in {loaded.put_away}")
         as_of = TrainingSettings.load(as_of=self.options.as_of).as_of_moment or last + MICROSECOND
         environment = {
             "MLFLOW_UI_URL": services.url(ports.mlflow),

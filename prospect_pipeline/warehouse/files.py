@@ -55,7 +55,10 @@ class EventFile:
         if segments and (lately := read_segments(self.connection, segments)):
             parts.append(lately)
         if not parts:
-            raise EventsError(f"{self.path} holds no Parquet files of events.")
+            raise EventsError(
+                f"{self.path} holds no events: neither Parquet files nor any that were collected. "
+                "Load a file with --events, or send some to the local Signals."
+            )
         return f"({' UNION ALL BY NAME '.join(parts)}) AS events"
 
     def _describe(self) -> dict[str, tuple[str, str]]:

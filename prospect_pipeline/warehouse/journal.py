@@ -43,7 +43,7 @@ def pending(folder: Path, files: Collection[Path]) -> list[Path]:
 def read_segments(connection: duckdb.DuckDBPyConnection, segments: Sequence[Path]) -> str | None:
     """Return a query of the segments' events, typed as the atomic events are; None for none.
 
-    A line that is still being written is left out.
+    A line that is still being written is left out, and so is one that is no event.
     """
     paths = ", ".join(literal(str(segment)) for segment in segments)
     lines = f"read_ndjson_objects([{paths}], ignore_errors = true)"
@@ -58,4 +58,4 @@ def read_segments(connection: duckdb.DuckDBPyConnection, segments: Sequence[Path
         f" AS {name(column)}"
         for column in columns
     )
-    return f"SELECT {shown} FROM {lines} WHERE json IS NOT NULL"
+    return f"SELECT {shown} FROM {lines} WHERE JSON_EXISTS(json, '$.event_id')"

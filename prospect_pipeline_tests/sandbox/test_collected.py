@@ -1,7 +1,10 @@
 """Events are durable before they are known: through copies, restarts, torn ends and full disks."""
 
 import asyncio
+import errno
 import os
+import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +15,7 @@ from typing import Any
 import pytest
 
 from prospect_pipeline.attributes.properties import Source
+from prospect_pipeline.sandbox import collected
 from prospect_pipeline.sandbox.collected import CollectedEvents
 from prospect_pipeline.sandbox.journal import Journal, cut_torn_end
 from prospect_pipeline.sandbox.store import EventStore
@@ -34,6 +38,13 @@ def append(store: CollectedEvents, *events: dict[str, Any]) -> list[str]:
 
 def ids(store: EventStore, user: str = "ann") -> list[str]:
     return sorted(e["event_id"] for e in store.of_key(USER, user, ["event_id"]))
+
+
+async def sealed(store: CollectedEvents, events: list[dict[str, Any]]) -> None:
+    """Append as many events as make a segment long enough, and wait until it is Parquet."""
+    await store.append(events)
+    assert store._sealing is not None
+    await store._sealing
 
 
 def in_warehouse(store: EventStore) -> list[str]:
@@ -109,14 +120,95 @@ def test_long_segments_become_parquet_and_nothing_is_lost_or_doubled(data: DataS
     again.close()
 
 
-def test_loading_a_file_replaces_what_was_collected(data: DataSettings, tmp_path: Path) -> None:
+def test_loading_a_file_puts_away_what_was_collected(data: DataSettings, tmp_path: Path) -> None:
+    store = CollectedEvents(data, segment_events=2)
+    asyncio.run(sealed(store, [one("a"), one("b")]))
+    append(store, one("c"))
+    store.close()
+
+    loaded = EventStore(data).load(write([event("z", NOW - DAY)], tmp_path / "events.parquet"))
+
+    assert in_warehouse(EventStore(data)) == ["z"]
+    assert loaded.put_away is not None
+    assert loaded.put_away.parent == store.folder
+    assert [path.name for path in sorted(loaded.put_away.iterdir())] == [
+        "000001.jsonl", "000002.jsonl", "live-000001.parquet"
+    ]  # fmt: skip
+    assert '"event_id":"c"' in (loaded.put_away / "000002.jsonl").read_text()
+
+
+def test_the_demo_keeps_what_was_collected(data: DataSettings, tmp_path: Path) -> None:
+    store = CollectedEvents(data)
+    append(store, one("a"))
+    file = write([event("z", NOW - DAY)], tmp_path / "events.parquet")
+
+    assert EventStore(data).load(file, keep_collected=True).put_away is None
+
+    assert ids(store) == ["a", "z"]
+    assert append(store, one("a"), one("b")) == ["b"]
+    assert in_warehouse(store) == ["a", "b", "z"]
+    store.close()
+
+
+def test_a_running_collector_goes_on_beside_a_file_that_was_loaded(
+    data: DataSettings, tmp_path: Path
+) -> None:
+    store = CollectedEvents(data)
+    append(store, one("a"))
+    EventStore(data).load(write([event("z", NOW - DAY)], tmp_path / "events.parquet"))
+
+    assert append(store, one("a"), one("b")) == ["a", "b"]
+
+    assert ids(store) == in_warehouse(store) == ["a", "b", "z"]
+    store.close()
+
+
+def test_what_is_collected_after_the_journal_was_lost_is_found(data: DataSettings) -> None:
+    store = CollectedEvents(data, segment_events=1)
+    asyncio.run(sealed(store, [one("a")]))
+    store.close()
+    shutil.rmtree(store.folder / "journal")
+
+    again = CollectedEvents(data)
+    append(again, one("b"))
+    again.close()
+
+    assert in_warehouse(EventStore(data)) == ["a", "b"]
+
+
+def test_a_damaged_line_costs_only_itself(
+    data: DataSettings, caplog: pytest.LogCaptureFixture
+) -> None:
     store = CollectedEvents(data)
     append(store, one("a"))
     store.close()
+    with (store.folder / "journal" / "000001.jsonl").open("ab") as file:
+        file.write(b'{"event_id": "torn\n[1]\n')
 
-    EventStore(data).load(write([event("z", NOW - DAY)], tmp_path / "events.parquet"))
+    again = CollectedEvents(data)
+    assert append(again, one("b")) == ["b"]
+    assert ids(again) == in_warehouse(again) == ["a", "b"]
+    assert "line 2 is no event" in caplog.text
+    again.close()
 
-    assert in_warehouse(EventStore(data)) == ["z"]
+
+def test_segments_that_cannot_become_parquet_stay(
+    data: DataSettings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    store = CollectedEvents(data, segment_events=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(collected, "write_parquet", full)
+        asyncio.run(sealed(store, [one("a")]))
+
+    assert "could not be written to Parquet" in caplog.text
+    assert ids(store) == in_warehouse(store) == ["a"]
+    asyncio.run(sealed(store, [one("b")]))
+    assert ids(store) == in_warehouse(store) == ["a", "b"]
+    assert len(list(store.folder.glob("live-*.parquet"))) == 2
+    store.close()
 
 
 def test_a_torn_end_is_cut_off(tmp_path: Path) -> None:
@@ -134,16 +226,60 @@ def test_a_full_disk_keeps_nothing_half_and_says_so(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     journal.append(['{"event_id":"a"}']).result()
     before = journal.path(1).read_bytes()
-    with Path("/dev/full").open("ab", buffering=0) as full:
-        descriptor = os.dup(journal._segment.fileno())
-        os.dup2(full.fileno(), journal._segment.fileno())
-        with pytest.raises(OSError, match="No space left"):
-            journal.append(['{"event_id":"b"}']).result()
-        os.dup2(descriptor, journal._segment.fileno())
-        os.close(descriptor)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 5, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            journal.append(['{"event_id":"b"}']).result(timeout=10)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
     journal.append(['{"event_id":"c"}']).result()
     assert journal.path(1).read_bytes() == before + b'{"event_id":"c"}\n'
+    journal.close()
+
+
+def test_a_segment_whose_torn_end_cannot_be_cut_off_is_left_behind(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.path(2).symlink_to("/dev/full")
+    journal.rotate()
+    with pytest.raises(OSError, match="No space left"):
+        journal.append(["a"]).result(timeout=10)
+
+    journal.append(["b"]).result(timeout=10)
+
+    assert journal.path(3).read_bytes() == b"b\n"
+    journal.close()
+
+
+def test_a_journal_without_its_folder_says_so_and_goes_on(tmp_path: Path) -> None:
+    folder = tmp_path / "journal"
+    journal = Journal(folder)
+    shutil.rmtree(folder)
+    folder.write_text("in the way")
+    with pytest.raises(OSError, match="Not a directory"):
+        journal.append(["a"]).result(timeout=10)
+    folder.unlink()
+
+    journal.append(["b"]).result(timeout=10)
+
+    assert journal.path(1).read_bytes() == b"b\n"
+    journal.close()
+
+
+def test_a_segment_that_cannot_be_begun_leaves_the_old_one_in_use(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.path(2).mkdir()
+
+    with pytest.raises(OSError, match="directory"):
+        journal.rotate()
+
+    journal.append(["a"]).result(timeout=10)
+    assert journal.path(1).read_bytes() == b"a\n"
+    journal.path(2).rmdir()
+    assert journal.rotate() == 1
+    journal.append(["b"]).result(timeout=10)
+    assert journal.path(2).read_bytes() == b"b\n"
     journal.close()
 
 

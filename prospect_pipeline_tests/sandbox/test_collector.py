@@ -158,6 +158,21 @@ def test_what_is_no_event_is_kept_with_its_reason_and_the_rest_counts(url: str) 
     assert reasons[3].startswith("parameter vid")
 
 
+def test_each_reason_is_logged_once_for_whoever_looks_at_the_console(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for session in ("ann", "ann", "\x1b[2J"):
+        post(url, body({"e": "pv", "sid": session}))
+
+    told = [record.getMessage() for record in caplog.records if "bad event" in record.getMessage()]
+    assert len(told) == 2
+    assert told[0] == (
+        "A bad event: parameter sid (domain_sessionid) is 'ann': expected a UUID; "
+        "GET /micro/bad shows it"
+    )
+    assert told[1].isprintable()
+
+
 def test_what_was_collected_can_be_looked_at_as_in_micro(url: str) -> None:
     page = {"schema": f"iglu:{SNOWPLOW}/web_page/jsonschema/1-0-0", "data": {"id": "p"}}
     entities = {"schema": f"iglu:{SNOWPLOW}/contexts/jsonschema/1-0-0", "data": [page]}

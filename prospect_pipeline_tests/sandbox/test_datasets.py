@@ -1,5 +1,6 @@
 """The dataset builder, through the official SDK."""
 
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -22,9 +23,11 @@ from snowplow_signals import (
     domain_userid,
 )
 
+from prospect_pipeline.sandbox.datasets import RUNS_KEPT
 from prospect_pipeline.sandbox.store import EventStore
 from prospect_pipeline.settings import DataSettings
-from prospect_pipeline.warehouse.duckdb import connect
+from prospect_pipeline.warehouse.base import Progress
+from prospect_pipeline.warehouse.duckdb import DuckDBWarehouse, connect
 from prospect_pipeline.warehouse.files import EventFile
 from prospect_pipeline_tests.events import DAY, NOW, event, write
 from prospect_pipeline_tests.sandbox.conftest import signals_over
@@ -59,8 +62,9 @@ def live(data: DataSettings, tmp_path: Path) -> Iterator[SignalsSandbox]:
 
 
 def finished(live: SignalsSandbox, run: Any) -> Any:
+    end = time.monotonic() + 60
     while (status := live.get_dataset_run_status(run.id)).status == "pending":
-        pass
+        assert time.monotonic() < end, "the run never ended"
     return status
 
 
@@ -129,9 +133,30 @@ def test_what_cannot_be_built_says_why(live: SignalsSandbox) -> None:
         live.get_dataset_run_preview(run.id)
 
 
-def test_a_run_can_be_cancelled(live: SignalsSandbox) -> None:
+def test_a_run_can_be_cancelled(live: SignalsSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    def endless(_warehouse: object, _request: object, progress: Progress) -> None:
+        while True:
+            progress("one more part")
+
+    monkeypatch.setattr(DuckDBWarehouse, "training_set", endless)
     run = live.submit_dataset_run_with_session_anchors([USERS], GOAL, SPAN)
+    assert live.get_dataset_run_status(run.id).status == "pending"
 
     live.cancel_dataset_run(run.id)
 
-    assert finished(live, run).status in ("failed", "success")  # it may be done by then
+    assert finished(live, run).status == "failed"
+    with pytest.raises(SignalsAPIError, match="is failed: cancelled"):
+        live.get_dataset_run_preview(run.id)
+
+
+def test_the_last_runs_are_known(data: DataSettings, live: SignalsSandbox) -> None:
+    runs = [live.submit_dataset_run_with_session_anchors([USERS], GOAL, SPAN)
+            for _ in range(RUNS_KEPT + 2)]  # fmt: skip
+    assert finished(live, runs[-1]).status == "success"
+
+    last = live.submit_dataset_run_with_session_anchors([USERS], GOAL, SPAN)
+
+    assert finished(live, last).status == "success"
+    assert finished(live, runs[-1]).status == "success"
+    with pytest.raises(SignalsAPIError, match="404"):
+        live.get_dataset_run_status(runs[0].id)

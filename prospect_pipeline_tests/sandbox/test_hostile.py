@@ -98,3 +98,24 @@ def test_no_request_breaks_the_collector_or_loses_an_event(
     kept = [line for path in files for line in path.read_bytes().split(b"\n")[:-1]]
     assert len(kept) == counted["bad"]
     assert all(json.loads(line)["errors"] for line in kept)
+
+
+@pytest.mark.parametrize("text", [SCRIPT, "a" * 900, "\xff\xfe", "; ; =", "%00", "{}", "-" * 36])
+def test_no_header_breaks_the_collector_or_is_believed(data: DataSettings, text: str) -> None:
+    names = ["Cookie", "User-Agent", "Referer", "Origin"]
+    with signals_over(data, "wall") as signals, requests.Session() as session:
+        url = str(signals.api_client.api_url)
+        for name in names:
+            header = f"sp={text}" if name == "Cookie" else text
+            answer = session.post(
+                f"{url}{TP2}", body({"e": "pv"}), headers={name: header.encode("latin-1")},
+                timeout=30, cookies={},
+            )  # fmt: skip
+            assert answer.status_code == 200
+            assert answer.text == "ok"
+            assert str(uuid.UUID(answer.cookies["sp"])) == answer.cookies["sp"]
+        good = session.get(f"{url}/micro/good", timeout=30).json()
+        assert session.get(f"{url}/micro/all", timeout=30).json()["good"] == len(good) == len(names)
+
+    for one in good:
+        assert str(uuid.UUID(one["event"]["network_userid"])) == one["event"]["network_userid"]

@@ -1,13 +1,18 @@
 """Interventions, with the official SDK on both ends."""
 
+import time
 import uuid
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import requests
 from snowplow_signals import (
+    Attribute,
+    AttributeGroup,
     AttributeKeyIdentifiers,
+    Event,
     InterventionCriteriaAll,
     InterventionCriteriaAny,
     InterventionCriteriaNone,
@@ -17,6 +22,7 @@ from snowplow_signals import (
     RuleIntervention,
     SignalsAPIError,
     SignalsSandbox,
+    domain_userid,
 )
 
 from prospect_pipeline.attributes import prospect
@@ -48,6 +54,13 @@ def rule(name: str, tree: Any, **more: Any) -> RuleIntervention:
     return RuleIntervention(name=name, owner="a@example.com", criteria=tree, **more)
 
 
+def views(name: str, days: int) -> Attribute:
+    return Attribute(
+        name=name, type="int32", events=[Event(name="page_view")], aggregation="counter",
+        period=timedelta(days=days),
+    )  # fmt: skip
+
+
 def view(live: SignalsSandbox, user: str, **more: str) -> None:
     event = {"e": "pv", "duid": user, "eid": str(uuid.uuid4()), "aid": "website", **more}
     answer = requests.post(f"{live.api_client.api_url}{TP2}", body(event), timeout=5)
@@ -66,8 +79,9 @@ class Line:
     def __enter__(self) -> "Line":
         self.subscription.start()
         hello = InterventionInstance(name="hello", version=1)
+        end = time.monotonic() + WAIT
         while self.live.push_intervention(self.targets, hello) != "success":
-            pass
+            assert time.monotonic() < end, "the subscription never stood"
         assert self.next().name == "hello"
         return self
 
@@ -150,6 +164,26 @@ def test_a_page_that_subscribes_just_after_its_event_is_told(live: SignalsSandbo
     assert queue is not None
     assert queue.get(timeout=WAIT).name == "first"
     subscription.stop()
+
+
+def test_rules_over_two_versions_of_a_group_keep_apart(live: SignalsSandbox) -> None:
+    first, second = (
+        AttributeGroup(
+            name="g", version=version, attribute_key=domain_userid, owner="a@example.com",
+            attributes=[views(f"views_{version}", version)],
+        )
+        for version in (1, 2)
+    )  # fmt: skip
+    both = InterventionCriteriaAll(all=[
+        InterventionCriterion(attribute="g:views_1", operator=">=", value=2),
+        InterventionCriterion(attribute="g:views_2", operator=">=", value=2),
+    ])  # fmt: skip
+    live.publish([first, second, rule("both", both)])
+    with Line(live, domain_userid="ann") as line:
+        view(live, "ann")
+        assert line.silent()
+        view(live, "ann")
+        assert line.next().attributes == {"views_1": "2", "views_2": "2"}
 
 
 def test_what_is_not_published_is_not_told(live: SignalsSandbox) -> None:

@@ -14,6 +14,7 @@ import requests
 from click.testing import CliRunner
 
 from prospect_pipeline.cli import cli
+from prospect_pipeline_tests.events import NOW, event, write
 from prospect_pipeline_tests.sandbox.test_payloads import body
 
 TP2 = "/com.snowplowanalytics.snowplow/tp2"
@@ -32,9 +33,11 @@ def sandbox(folder: Path, *options: str) -> Iterator[dict[str, str]]:
         with requests.Session() as session:
             session.mount("http://", requests.adapters.HTTPAdapter(max_retries=20))
             assert session.get(f"{url}/health", timeout=20).ok
-        yield json.loads((folder / "sandbox.json").read_text())
-        os.kill(process.pid, signal.SIGTERM)
-        process.stderr.read()
+        try:
+            yield json.loads((folder / "sandbox.json").read_text())
+        finally:
+            os.kill(process.pid, signal.SIGTERM)
+            process.stderr.read()
     assert not (folder / "sandbox.json").exists()
 
 
@@ -59,6 +62,20 @@ def test_an_address_that_others_can_reach_needs_a_flag(host: str, tmp_path: Path
 
     assert result.exit_code == 2
     assert f"{host} may be reached by other machines" in result.output
+
+
+def test_a_second_one_for_the_same_data_is_refused_before_anything_is_loaded(
+    tmp_path: Path,
+) -> None:
+    with sandbox(tmp_path) as found:
+        requests.post(f"{found['url']}{TP2}", body({"e": "pv", "duid": "a"}), timeout=10)
+        events = write([event("z", NOW)], tmp_path / "events.parquet")
+        for command in (["sandbox", "--port", "0"], ["run", "--once"]):
+            options = ["--data-dir", str(tmp_path), "--events", str(events)]
+            result = CliRunner().invoke(cli, [*command, *options])
+            assert str(result.exception).startswith("A local Signals already runs for")
+            assert found["url"] in str(result.exception)
+        assert not (tmp_path / "events" / "atomic.parquet").exists()
 
 
 def test_a_folder_that_cannot_be_written_to_is_a_clear_error(tmp_path: Path) -> None:
