@@ -175,6 +175,7 @@ def registered_model(
             "mlflow": opened.address,
             "mlflow_run": metadata.link(opened.run_url(version.run_id)),
             "rounds": trained.params["rounds"],
+            "intervals": dg.MetadataValue.json(judged.to_dict()["intervals"][evaluation.MODEL]),
             "threshold": threshold,
             "threshold_rule": f"{trained.threshold.rule}: {trained.threshold.why}",
             **judged.headline,

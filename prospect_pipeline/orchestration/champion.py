@@ -45,7 +45,8 @@ def champion(
     challenger = ModelVersion(**{k: registered_model[k] for k in ("name", "version", "run_id")})
     scored = pd.read_parquet(io.BytesIO(opened.read_artifact(challenger.run_id, SCORED)))
     test = scored[[dataset.KEY, "event_id"]].merge(training_dataframe, validate="1:1")
-    found = slices(test, scored[MODEL].to_numpy(), scored["weight"].to_numpy())
+    draws = Draws(scored[dataset.KEY], scored["weight"].to_numpy(), settings.seed)
+    found = slices(test, scored[MODEL].to_numpy(), draws)
     champions = Champions(opened)
     with champions.alone():
         before = champions.current()
@@ -53,7 +54,7 @@ def champion(
             decision = Decision(True, "It is the champion already.", ())
         else:
             measured = _measured(opened, challenger, scored, test, found)
-            present = _present(opened, before, scored, test, settings.seed) if before else None
+            present = _present(opened, before, scored, test, draws) if before else None
             decision = decide(measured, present, Floors(margin=settings.promotion_margin))
             if decision.promote:
                 champions.promote(challenger, f"dagster run {context.run.run_id}", decision.reason)
@@ -68,7 +69,7 @@ def champion(
             "promoted": dg.MetadataValue.bool(decision.promote),
             "reason": decision.reason,
             "gates": metadata.table([vars(gate) for gate in decision.gates], cell=300),
-            "slices": metadata.table([vars(one) for one in found]),
+            "slices": metadata.table([one.to_dict() for one in found]),
             "history": metadata.table(
                 [vars(change) for change in reversed(champions.history())], cell=120
             ),
@@ -113,7 +114,11 @@ def _served_difference(
 
 
 def _present(
-    registry: Registry, version: ModelVersion, scored: pd.DataFrame, test: pd.DataFrame, seed: int
+    registry: Registry,
+    version: ModelVersion,
+    scored: pd.DataFrame,
+    test: pd.DataFrame,
+    draws: Draws,
 ) -> Champion:
     """Return what is known of the champion, measured on the challenger's own test rows."""
     tags = registry.run_tags(version.run_id)
@@ -125,7 +130,6 @@ def _present(
     except RegistryError as error:
         return Champion(known.version, known.data_until, known.fingerprint, None, str(error))
     weight = scored["weight"].to_numpy()
-    draws = Draws(scored[dataset.KEY], weight, seed)
     ranked = [Ranked.of(scored["label"], given, 0.5) for given in (scored[MODEL], scores)]
     new, old = (one.measure(weight)["log_loss"] for one in ranked)
     drawn_new, drawn_old = (draws.measure(one)["log_loss"] for one in ranked)

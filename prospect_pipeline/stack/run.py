@@ -208,8 +208,12 @@ class Run:
             time.sleep(1)
 
 
+METRICS = ("roc_auc", "pr_auc", "log_loss", "brier", "ece", "accuracy", "f1", "f2")
+
+
 def _summary(facts: dict[str, dict[str, Any]], loaded: Loaded) -> dict[str, Any]:
     frame, model = facts["training_dataframe"], facts["registered_model"]
+    intervals = json.loads(model["intervals"])
     identity = {name: model[name] for name in ("name", "version", "run_id")}
     return {
         "events": facts["atomic_events"]["dagster/row_count"],
@@ -219,10 +223,9 @@ def _summary(facts: dict[str, dict[str, Any]], loaded: Loaded) -> dict[str, Any]
         "as_of": frame["as_of"],
         "model": identity,
         "champion": {name: facts["champion"][name] for name in ("version", "promoted", "reason")},
-        "metrics": {
-            name: model[name]
-            for name in ("roc_auc", "pr_auc", "log_loss", "brier", "accuracy", "f1")
-        },
+        "metrics": {name: model[name] for name in METRICS},
+        "intervals": {name: [intervals[name][end] for end in ("low", "high")] for name in METRICS},
+        "threshold": model["threshold"],
         "report": facts["evaluation_report"]["report"],
     }
 

@@ -9,6 +9,7 @@ Intervals are the percentiles of the draws.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ import pandas as pd
 
 from prospect_pipeline.training.measures import Floats, Ranked
 
-DRAWS = 300
+DRAWS = 400
 LEVEL = 0.95
 
 
@@ -54,6 +55,12 @@ class Draws:
         chance = np.random.default_rng(seed)
         count = len(names)
         self._times = chance.multinomial(count, np.full(count, 1 / count), draws)
+
+    def of(self, rows: npt.NDArray[np.bool_]) -> Draws:
+        """Return the same draws, of some of the rows alone."""
+        part = copy(self)
+        part.weights, part._codes = self.weights[rows], self._codes[rows]
+        return part
 
     def __iter__(self) -> Iterator[Floats]:
         for times in self._times:

@@ -95,7 +95,7 @@ class Ranked:
         weight = weights[self.order]
         rows = np.cumsum(weight)[self.ends]
         hits = np.cumsum(weight * self.labels)[self.ends]
-        found: Floats = np.interp(shares * rows[-1], [0, *rows], [0, *hits]) / hits[-1]
+        found: Floats = np.interp(shares * rows[-1], _from_none(rows), _from_none(hits)) / hits[-1]
         return found
 
     @staticmethod
@@ -105,7 +105,7 @@ class Ranked:
         others = (rows - hits) / (rows[-1] - hits[-1])
         precision = np.divide(hits, rows, out=np.ones_like(hits), where=rows > 0)
         return {
-            "roc_auc": float(np.trapezoid([0, *recall], [0, *others])),
+            "roc_auc": float(np.trapezoid(_from_none(recall), _from_none(others))),
             "pr_auc": float(np.diff(recall, prepend=0) @ precision),
         }
 
@@ -132,7 +132,12 @@ class Ranked:
         found = {}
         for name, share in TOP.items():
             wanted = share * rows[-1]
-            right = float(np.interp(wanted, [0, *rows], [0, *hits]))
+            right = float(np.interp(wanted, _from_none(rows), _from_none(hits)))
             found[f"precision_top_{name}"] = right / float(wanted)
             found[f"recall_top_{name}"] = right / float(hits[-1])
         return found
+
+
+def _from_none(counted: Floats) -> Floats:
+    """Return what was counted so far, from before the first row on."""
+    return np.concatenate([[0.0], counted])

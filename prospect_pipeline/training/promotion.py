@@ -133,8 +133,8 @@ def _not_worse(champion: Champion, floors: Floors) -> Gate:
         words = f"version {champion.version} could not be compared with ({champion.problem})"
         return Gate("not_worse", True, words)
     words = (
-        f"on the same test rows its log loss is {found.value:+.1%} of the champion's "
-        f"({found.low:+.1%} to {found.high:+.1%}; at most {floors.margin:+.1%} is allowed)"
+        f"on the same test rows its log loss differs from the champion's by {found.value:+.1%} "
+        f"({found.low:+.1%} to {found.high:+.1%}; {floors.margin:+.1%} is allowed)"
     )
     return Gate("not_worse", found.high <= floors.margin, words)
 

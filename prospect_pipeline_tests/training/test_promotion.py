@@ -23,8 +23,8 @@ def test_a_challenger_that_passes_every_gate_takes_the_place() -> None:
 
     assert decision.promote
     assert decision.reason == (
-        "It takes the place of version 7: on the same test rows its log loss is -1.0% of the "
-        "champion's (-3.0% to +1.0%; at most +2.0% is allowed)."
+        "It takes the place of version 7: on the same test rows its log loss differs from the "
+        "champion's by -1.0% (-3.0% to +1.0%; +2.0% is allowed)."
     )
 
 
