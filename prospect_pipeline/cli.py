@@ -280,6 +280,20 @@ def score(domain_userid: str, url: str | None, data_dir: Path | None, explain: b
 
 
 @cli.command()
+@click.option("--seeds", type=click.IntRange(1), default=5, help="How many; default: 5.")
+@click.option("--users", type=click.IntRange(1), default=DEMO_USERS, help="Visitors of each.")
+@click.option("--json", "as_json", is_flag=True, help="End with a line of JSON.")
+def evaluate(seeds: int, users: int, as_json: bool) -> None:
+    """Judge the pipeline on generated visitors, against the best score that is possible."""
+    from prospect_pipeline.stack.rehearsal import rehearse, table
+
+    found = rehearse(seeds, users, _say)
+    click.echo(table(found))
+    if as_json:
+        click.echo(json.dumps(found.to_dict()))
+
+
+@cli.command()
 @click.argument("version")
 @click.option("--why", required=True, help="The reason, for the record.")
 @click.option("--data-dir", type=FOLDER, help="Default: PROSPECT_DATA_DIR, else ./data.")
