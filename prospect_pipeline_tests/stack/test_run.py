@@ -120,6 +120,7 @@ def test_the_schedule_and_the_assets_are_in_dagster(
 
     assert {node["assetKey"]["path"][0] for node in found["assetNodes"]} == {
         "atomic_events",
+        "champion",
         "signals_configuration",
         "training_dataframe",
         "registered_model",
