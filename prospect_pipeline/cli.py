@@ -20,11 +20,14 @@ from prospect_pipeline.settings import (
     Clock,
     DataSettings,
     DefinitionSettings,
+    RegistrySettings,
     TrainingSettings,
 )
 
 if TYPE_CHECKING:
     from snowplow_signals import AttributeGroup
+
+    from prospect_pipeline.registry.champions import Champions, Change
 
 Command = Callable[..., Any]
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -274,6 +277,57 @@ def score(domain_userid: str, url: str | None, data_dir: Path | None, explain: b
 
     address = url or service_url(DataSettings.load(data_dir=data_dir))
     click.echo(json.dumps(fetch_score(address, domain_userid, explain=explain), indent=2))
+
+
+@cli.command()
+@click.option("--seeds", type=click.IntRange(1), default=5, help="How many; default: 5.")
+@click.option("--users", type=click.IntRange(1), default=DEMO_USERS, help="Visitors of each.")
+@click.option("--json", "as_json", is_flag=True, help="End with a line of JSON.")
+def evaluate(seeds: int, users: int, as_json: bool) -> None:
+    """Judge the pipeline on generated visitors, against the best score that is possible."""
+    from prospect_pipeline.stack.rehearsal import rehearse, table
+
+    found = rehearse(seeds, users, _say)
+    click.echo(table(found))
+    if as_json:
+        click.echo(json.dumps(found.to_dict()))
+
+
+@cli.command()
+@click.argument("version")
+@click.option("--why", required=True, help="The reason, for the record.")
+@click.option("--data-dir", type=FOLDER, help="Default: PROSPECT_DATA_DIR, else ./data.")
+def promote(version: str, why: str, data_dir: Path | None) -> None:
+    """Make a registered version the champion, which the service then follows."""
+    from prospect_pipeline.registry.champions import whoever
+
+    champions = _champions(data_dir)
+    with champions.alone():
+        _say_changed(champions.promote(champions.registry.resolve(version), whoever(), why))
+
+
+@cli.command()
+@click.option("--why", required=True, help="The reason, for the record.")
+@click.option("--data-dir", type=FOLDER, help="Default: PROSPECT_DATA_DIR, else ./data.")
+def rollback(why: str, data_dir: Path | None) -> None:
+    """Go back to the champion before the present one, which the service then follows."""
+    from prospect_pipeline.registry.champions import whoever
+
+    _say_changed(_champions(data_dir).rollback(whoever(), why))
+
+
+def _champions(data_dir: Path | None) -> Champions:
+    from prospect_pipeline.registry.champions import Champions
+    from prospect_pipeline.registry.store import Registry
+
+    registry = Registry(RegistrySettings.load(), DataSettings.load(data_dir=data_dir))
+    registry.check()
+    return Champions(registry)
+
+
+def _say_changed(change: Change) -> None:
+    before = f"before: version {change.previous}" if change.previous else "there was none before"
+    click.echo(f"Version {change.version} is the champion now ({before}).")
 
 
 def _group(definition: str | None) -> AttributeGroup:

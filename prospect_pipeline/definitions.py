@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from prospect_pipeline.orchestration import assets, automation, checks
+from prospect_pipeline.orchestration import assets, automation, champion, checks
 from prospect_pipeline.orchestration.resources import (
     RegistryResource,
     SignalsResource,
@@ -25,6 +25,7 @@ def build_defs(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
             assets.signals_configuration,
             assets.training_dataframe,
             assets.registered_model,
+            champion.champion,
             assets.evaluation_report,
         ],
         asset_checks=[

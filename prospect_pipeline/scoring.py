@@ -19,20 +19,42 @@ EPSILON = 1e-6
 """A score stays this far from 0 and 1, so that it is never a certainty."""
 
 
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What turns the booster's log-odds into those of the score; by default nothing changes."""
+
+    slope: float = 1.0
+    intercept: float = 0.0
+
+    def probabilities(self, margins: Floats) -> Floats:
+        """Return probabilities, never quite 0 or 1."""
+        found: Floats = 1 / (1 + np.exp(-(self.slope * margins + self.intercept)))
+        return np.clip(found, EPSILON, 1 - EPSILON)
+
+
 @dataclass(frozen=True)
 class ScoringModel:
-    """A trained booster together with the encoder that was fitted with it."""
+    """A trained booster with all that was fitted with it: encoder, calibration, threshold.
+
+    From a score of ``threshold`` on a visitor is called a prospect.
+    """
 
     booster: xgboost.Booster
     encoder: Encoder
+    calibration: Calibration = Calibration()
+    threshold: float = 0.5
 
-    def score(self, frame: pd.DataFrame) -> npt.NDArray[np.float64]:
+    def score(self, frame: pd.DataFrame) -> Floats:
         """Return the probability of every row of a frame with the model's columns."""
-        return self._probabilities(self.encoder.encode(frame))
+        return self.calibration.probabilities(self.margins(self.encoder.encode(frame)))
 
     def score_one(self, values: Mapping[str, Value]) -> float:
         """Return the probability of one row, by the same booster and encoder."""
-        return float(self._probabilities(self.encoder.encode_one(values))[0])
+        margins = self.margins(self.encoder.encode_one(values))
+        return float(self.calibration.probabilities(margins)[0])
 
     def explain_one(self, values: Mapping[str, Value]) -> list[tuple[str, float]]:
         """Return each column's signed contribution in log-odds, largest first.
@@ -44,8 +66,11 @@ class ScoringModel:
         named = zip(self.encoder.columns, contributions[:-1].tolist(), strict=True)
         return sorted(named, key=lambda pair: -abs(pair[1]))
 
-    def contributions(self, matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Return the contributions in log-odds, shape (rows, columns + 1), base value last."""
+    def contributions(self, matrix: Floats) -> Floats:
+        """Return the contributions in log-odds, shape (rows, columns + 1), base value last.
+
+        They are those of the score: each row's sum is the log-odds of its score.
+        """
         data = xgboost.DMatrix(
             matrix,
             feature_names=list(self.encoder.columns),
@@ -53,9 +78,12 @@ class ScoringModel:
             enable_categorical=True,
             nthread=1,
         )
-        contributions: npt.NDArray[np.float64] = self.booster.predict(data, pred_contribs=True)
-        return contributions
+        found = np.asarray(self.booster.predict(data, pred_contribs=True), dtype=np.float64)
+        found *= self.calibration.slope
+        found[:, -1] += self.calibration.intercept
+        return found
 
-    def _probabilities(self, matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        raw = self.booster.inplace_predict(matrix, validate_features=False)
-        return np.clip(np.asarray(raw, dtype=np.float64), EPSILON, 1 - EPSILON)
+    def margins(self, matrix: Floats) -> Floats:
+        """Return the booster's own log-odds, before calibration, shape (rows,)."""
+        raw = self.booster.inplace_predict(matrix, predict_type="margin", validate_features=False)
+        return np.asarray(raw, dtype=np.float64)

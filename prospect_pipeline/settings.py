@@ -297,6 +297,10 @@ class TrainingSettings(_Settings):
     count_change: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
         0.5, validation_alias="PROSPECT_COUNT_CHANGE"
     )
+    threshold: str = Field("f1", validation_alias="PROSPECT_THRESHOLD")
+    promotion_margin: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.02, validation_alias="PROSPECT_PROMOTION_MARGIN"
+    )
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(0, validation_alias="PROSPECT_SEED")
 
     @property

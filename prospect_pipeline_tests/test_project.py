@@ -27,7 +27,7 @@ TRAINING_PAGE = (ROOT / "docs" / "training-data.md").read_text()
 
 
 def test_the_readme_stays_short() -> None:
-    assert README.count("\n") < 280
+    assert README.count("\n") < 300
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -24,11 +24,13 @@ from prospect_pipeline.settings import DataSettings, DefinitionSettings, Trainin
 from prospect_pipeline.signals.deployment import call, deploy
 from prospect_pipeline.training import dataset, evaluation, model, plots, report
 from prospect_pipeline.training.split import split as split_frame
+from prospect_pipeline.training.threshold import Rule
 from prospect_pipeline.warehouse.base import DatasetRequest
 from prospect_pipeline.writing import whole_file
 
 GROUP = "prospect_scoring"
 SCORED = "test_scores.parquet"
+TAGS = ("as_of", "fingerprint", "group", "window", "last_event")
 
 
 @dg.asset(kinds={"snowplow", "duckdb"}, group_name=GROUP)
@@ -139,21 +141,15 @@ def training_dataframe(
 def registered_model(
     training_dataframe: pd.DataFrame, registry: RegistryResource
 ) -> dg.Output[dict[str, str]]:
-    """XGBoost on the 20 columns, registered in MLflow with everything that says how it came about.
-
-    The alias ``champion`` then points at it, and the service follows.
-    """
+    """XGBoost on the 20 columns, in MLflow with everything that says how it came about."""
     settings = TrainingSettings.load()
+    rule = Rule.parse(settings.threshold)
     facts = _facts(training_dataframe)
     opened = registry.open()  # before the work, so that a registry that is away is known at once
     dataset.require_trainable(training_dataframe, settings.min_converters)
     split = split_frame(training_dataframe, settings.horizon)
-    trained = model.train(split, settings.seed)
-    threshold = evaluation.best_f1_threshold(
-        split.validation["label"].to_numpy(),
-        trained.model.score(split.validation),
-        model.weights(split.validation),
-    )
+    trained = model.train(split, settings.seed, rule)
+    threshold = trained.threshold.value
     scored = evaluation.score_test(split.test, trained.model, model.baselines(split, settings.seed))
     judged = evaluation.evaluate(scored, split.test, trained.model, threshold)
     version = opened.log_version(
@@ -161,7 +157,7 @@ def registered_model(
         example=split.train.head(5),
         params={**trained.params, "threshold": threshold},
         metrics=judged.flat_metrics(),
-        tags={name: str(facts[name]) for name in ("as_of", "fingerprint", "group", "window")},
+        tags={name: str(facts[name]) for name in TAGS},
         artifacts={
             "training.sql": facts["sql"],
             "evaluation.json": json.dumps(judged.to_dict(), indent=2),
@@ -170,17 +166,18 @@ def registered_model(
             SCORED: _parquet(scored),
         },
     )
-    opened.set_alias(version)
     return dg.Output(
         {**vars(version), "threshold": repr(threshold)},
         metadata={
             "name": version.name,
             "version": version.version,
             "run_id": version.run_id,
-            "alias": opened.settings.alias,
             "mlflow": opened.address,
             "mlflow_run": metadata.link(opened.run_url(version.run_id)),
             "rounds": trained.params["rounds"],
+            "intervals": dg.MetadataValue.json(judged.to_dict()["intervals"][evaluation.MODEL]),
+            "threshold": threshold,
+            "threshold_rule": f"{trained.threshold.rule}: {trained.threshold.why}",
             **judged.headline,
             "baselines": _metrics(judged),
             "split": metadata.table(split.facts()),

@@ -14,6 +14,7 @@ from prospect_pipeline.orchestration.assets import (
     signals_configuration,
     training_dataframe,
 )
+from prospect_pipeline.orchestration.champion import champion
 
 deploy_configuration = dg.define_asset_job(
     "deploy_configuration",
@@ -24,9 +25,9 @@ deploy_configuration = dg.define_asset_job(
 retrain = dg.define_asset_job(
     "retrain",
     selection=dg.AssetSelection.assets(
-        atomic_events, training_dataframe, registered_model, evaluation_report
+        atomic_events, training_dataframe, registered_model, champion, evaluation_report
     ),
-    description="Build the training dataframe, train, register and report: one unit.",
+    description="Build the training dataframe, train, register, promote and report: one unit.",
 )
 
 everything = dg.define_asset_job(

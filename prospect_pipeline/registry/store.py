@@ -2,7 +2,7 @@
 
 A version is found by number: an alias is resolved first, so that a swap in between cannot mix two
 versions. The booster is stored in XGBoost's own JSON, and the encoder travels inside the model's
-``MLmodel`` file as JSON, so that a version is whole in itself.
+``MLmodel`` file as JSON, with calibration and threshold, so that a version is whole in itself.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from prospect_pipeline.errors import NoModel, RegistryError
 from prospect_pipeline.features import Encoder
-from prospect_pipeline.scoring import ScoringModel
+from prospect_pipeline.scoring import Calibration, ScoringModel
 from prospect_pipeline.settings import DataSettings, RegistrySettings
 
 HTTP_SECONDS = 5
@@ -106,7 +106,7 @@ class Registry:
         vector, as XGBoost is given it. ``artifacts`` are contents by file name.
         """
         encoded = pd.DataFrame(model.encoder.encode(example), columns=list(model.encoder.columns))
-        with self._connected(), mlflow.start_run(experiment_id=self._experiment()) as run:
+        with self.connected(), mlflow.start_run(experiment_id=self._experiment()) as run:
             mlflow.log_params(dict(params))
             mlflow.log_metrics(dict(metrics))
             mlflow.set_tags(dict(tags))
@@ -117,28 +117,23 @@ class Registry:
                 model_format="json",  # a damaged UBJSON file makes XGBoost ask for all memory
                 signature=infer_signature(encoded, model.score(example)),
                 input_example=encoded,
-                metadata={"encoder": json.dumps(model.encoder.to_dict())},
+                metadata=_fitted(model),
                 pip_requirements=[f"xgboost=={xgboost.__version__}"],
             )
             return self._register(logged.model_uri, logged.model_id, str(run.info.run_id))
 
     def add_artifacts(self, run_id: str, artifacts: Mapping[str, str | bytes]) -> None:
         """Add files to a version's run."""
-        with self._connected():
+        with self.connected():
             self._log_artifacts(run_id, artifacts)
 
     def read_artifact(self, run_id: str, name: str) -> bytes:
         """Return a file of a version's run."""
-        with self._connected(), tempfile.TemporaryDirectory() as folder:
+        with self.connected(), tempfile.TemporaryDirectory() as folder:
             path = mlflow.artifacts.download_artifacts(
                 run_id=run_id, artifact_path=name, dst_path=folder
             )
             return Path(path).read_bytes()
-
-    def set_alias(self, version: ModelVersion) -> None:
-        """Let the alias (``champion``) point at a version."""
-        with self._connected() as client:
-            client.set_registered_model_alias(version.name, self.settings.alias, version.version)
 
     def resolve(self, selector: str | None = None) -> ModelVersion:
         """Return the version that is meant: None the alias's, ``latest`` the newest, or a number.
@@ -146,7 +141,7 @@ class Registry:
         Raises NoModel where there is none.
         """
         name = self.settings.model_name
-        with self._connected() as client:
+        with self.connected() as client:
             try:
                 if selector is None:
                     found = client.get_model_version_by_alias(name, self.settings.alias)
@@ -171,9 +166,10 @@ class Registry:
         """Load a version by its number, through XGBoost's own format."""
         uri = f"models:/{version.name}/{version.version}"
         try:
-            with self._connected():
+            with self.connected():
                 metadata = mlflow.models.get_model_info(uri).metadata or {}
                 encoder = Encoder.from_dict(json.loads(metadata["encoder"]))
+                fitted = json.loads(metadata.get("scoring", "{}"))
                 booster = mlflow.xgboost.load_model(uri)
         except KeyError:
             raise RegistryError(
@@ -187,11 +183,24 @@ class Registry:
                 f"({reason}). Choose another version, or train one."
             ) from None
         booster.set_param({"nthread": 1})
-        return LoadedModel(version, ScoringModel(booster, encoder))
+        calibration = Calibration(**fitted.get("calibration", {}))
+        threshold = float(fitted.get("threshold", 0.5))
+        return LoadedModel(version, ScoringModel(booster, encoder, calibration, threshold))
+
+    def run_tags(self, run_id: str) -> dict[str, str]:
+        """Return the tags of a version's run."""
+        with self.connected() as client:
+            return dict(client.get_run(run_id).data.tags)
+
+    def tag_version(self, version: ModelVersion, tags: Mapping[str, str]) -> None:
+        """Set tags of a version."""
+        with self.connected() as client:
+            for name, value in tags.items():
+                client.set_model_version_tag(version.name, version.version, name, value)
 
     def run_url(self, run_id: str) -> str:
         """Return a run's address in MLflow's web pages, the path alone where they are unknown."""
-        with self._connected() as client:
+        with self.connected() as client:
             experiment = client.get_run(run_id).info.experiment_id
         pages = self.settings.ui_url or (self.address if self.uri.startswith("http") else "")
         return f"{pages.rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
@@ -223,7 +232,7 @@ class Registry:
             mlflow.log_artifacts(folder, run_id=run_id)
 
     @contextmanager
-    def _connected(self) -> Iterator[MlflowClient]:
+    def connected(self) -> Iterator[MlflowClient]:
         """Point MLflow at this registry (it keeps one for the process) and map its errors."""
         if not self.settings.tracking_uri:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -258,6 +267,12 @@ class Registry:
             client.search_experiments(max_results=1)
             client.search_registered_models(max_results=1)
         self._prepared = True
+
+
+def _fitted(model: ScoringModel) -> dict[str, str]:
+    """Return what a version carries beside its booster, as JSON."""
+    scoring = {"calibration": vars(model.calibration), "threshold": model.threshold}
+    return {"encoder": json.dumps(model.encoder.to_dict()), "scoring": json.dumps(scoring)}
 
 
 def _restore(variables: Mapping[str, str | None]) -> None:

@@ -31,6 +31,13 @@ class Reason(BaseModel):
     contribution: float
 
 
+class Decision(BaseModel):
+    """Whether to act: the threshold was chosen with the model (PROSPECT_THRESHOLD)."""
+
+    prospect: bool = Field(description="Whether the score is at the threshold or above.")
+    threshold: float
+
+
 class Prediction(BaseModel):
     """A visitor's score."""
 
@@ -38,6 +45,7 @@ class Prediction(BaseModel):
 
     domain_userid: str
     score: float = Field(description="Probability of a form within the next hour.", gt=0, lt=1)
+    decision: Decision
     signals: dict[str, Any] | None = Field(None, description="Raw attribute values.")
     scoring_attributes: dict[str, str | int] | None = Field(
         None, description="The model's columns."

@@ -134,10 +134,12 @@ class ProspectScoring:
     ) -> dict[str, Any]:
         full = self.serving.detail == "full"
         columns = features.vector(raw, moment)
-        identity = loaded.identity
+        identity, threshold = loaded.identity, loaded.model.threshold
+        score = loaded.model.score_one(columns)
         answer: dict[str, Any] = {
             KEY: domain_userid,
-            "score": loaded.model.score_one(columns),
+            "score": score,
+            "decision": {"prospect": score >= threshold, "threshold": threshold},
             "model": {"name": identity.name, "version": identity.version},
         }
         if full:

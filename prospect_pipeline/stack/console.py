@@ -40,13 +40,16 @@ class Console:
 
     def results(self, summary: Mapping[str, Any], addresses: Mapping[str, str]) -> None:
         """Print the model, the scores, and where everything is."""
-        model, metrics = summary["model"], summary["metrics"]
+        model, metrics, champion = summary["model"], summary["metrics"], summary["champion"]
+        low, high = summary["intervals"]["pr_auc"]
         self.terminal.print(
             f"\n[bold]{model['name']} version {model['version']}[/bold] from "
             f"{summary['training_rows']:,} rows ({summary['positives']:,} positive) of "
             f"{summary['events']:,} events: ROC AUC {metrics['roc_auc']:.3f}, "
-            f"PR AUC {metrics['pr_auc']:.3f}, log loss {metrics['log_loss']:.3f}"
+            f"PR AUC {metrics['pr_auc']:.3f} ({low:.3f} to {high:.3f}), "
+            f"log loss {metrics['log_loss']:.3f}"
         )
+        self.terminal.print(f"Champion: version {champion['version']}. {champion['reason']}")
         scores = Table(
             "visitor", "score", "version", title="Scored over HTTP", title_justify="left"
         )

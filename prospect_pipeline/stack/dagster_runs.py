@@ -31,7 +31,8 @@ MATERIALIZED = """query($run: ID!) { runOrError(runId: $run) { ... on Run { asse
   assetKey { path } metadataEntries { label
     ... on IntMetadataEntry { intValue } ... on FloatMetadataEntry { floatValue }
     ... on TextMetadataEntry { text } ... on PathMetadataEntry { path }
-    ... on JsonMetadataEntry { jsonString } ... on UrlMetadataEntry { url } } } } } }"""
+    ... on JsonMetadataEntry { jsonString } ... on UrlMetadataEntry { url }
+    ... on BoolMetadataEntry { boolValue } } } } } }"""
 
 FAILURES = """query($run: ID!) { logsForRun(runId: $run, limit: 5000) { ... on EventConnection {
   events { __typename

@@ -33,6 +33,7 @@ from prospect_pipeline.stack.dagster_runs import DagsterRuns
 from prospect_pipeline.stack.demo import in_child, load_events, sample_visitors
 from prospect_pipeline.stack.processes import Processes, base_environment
 from prospect_pipeline.stack.scores import RUN_FILE, fetch_score
+from prospect_pipeline.training.threshold import Rule
 from prospect_pipeline.writing import whole_file
 
 SCORED_VISITORS = 5
@@ -76,7 +77,7 @@ class Run:
                 with timed("training", "Training"):
                     facts = self._train(services.url(ports.dagster), processes)
                 with timed("scoring", "Scoring"):
-                    version = facts["registered_model"]["version"]
+                    version = facts["champion"]["version"]
                     scores = self._score(processes, ports, version)
                 summary = _summary(facts, loaded) | {"scores": scores}
                 summary["memory_gb"] = round(processes.memory() / 1e9, 2)
@@ -92,7 +93,8 @@ class Run:
         """Read every setting before anything is started."""
         signals = SignalsSettings.load()
         registry = RegistrySettings.load()
-        TrainingSettings.load(as_of=self.options.as_of, cohort=self.options.cohort)
+        training = TrainingSettings.load(as_of=self.options.as_of, cohort=self.options.cohort)
+        Rule.parse(training.threshold)
         for settings in (Clock, DefinitionSettings, ServingSettings, SnowflakeSettings):
             settings.load()
         if registry.tracking_uri:
@@ -206,8 +208,12 @@ class Run:
             time.sleep(1)
 
 
+METRICS = ("roc_auc", "pr_auc", "log_loss", "brier", "ece", "accuracy", "f1", "f2")
+
+
 def _summary(facts: dict[str, dict[str, Any]], loaded: Loaded) -> dict[str, Any]:
     frame, model = facts["training_dataframe"], facts["registered_model"]
+    intervals = json.loads(model["intervals"])
     identity = {name: model[name] for name in ("name", "version", "run_id")}
     return {
         "events": facts["atomic_events"]["dagster/row_count"],
@@ -216,11 +222,10 @@ def _summary(facts: dict[str, dict[str, Any]], loaded: Loaded) -> dict[str, Any]
         "dropped": json.loads(frame["dropped_counts"]) | loaded.uncounted,
         "as_of": frame["as_of"],
         "model": identity,
-        "champion": {"version": model["version"]},
-        "metrics": {
-            name: model[name]
-            for name in ("roc_auc", "pr_auc", "log_loss", "brier", "accuracy", "f1")
-        },
+        "champion": {name: facts["champion"][name] for name in ("version", "promoted", "reason")},
+        "metrics": {name: model[name] for name in METRICS},
+        "intervals": {name: [intervals[name][end] for end in ("low", "high")] for name in METRICS},
+        "threshold": model["threshold"],
         "report": facts["evaluation_report"]["report"],
     }
 

@@ -1,4 +1,4 @@
-"""How good a model is on the test part, next to the baselines on the same rows."""
+"""How good a model is on the test part, next to the baselines, and how sure that is."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from sklearn import metrics as sk
 
-from prospect_pipeline.scoring import EPSILON, ScoringModel
+from prospect_pipeline.scoring import ScoringModel
+from prospect_pipeline.training.bootstrap import Draws, Interval, interval, intervals
+from prospect_pipeline.training.dataset import KEY
+from prospect_pipeline.training.measures import HIGHER_IS_BETTER, Ranked
 from prospect_pipeline.training.model import Scores, weights
 
 MODEL = "model"
@@ -29,11 +31,15 @@ class Evaluation:
     each scorer. ``contributions`` are in log-odds, a row for each of ``explained``.
     ``confusion`` is [[true negatives, false positives], [false negatives, true positives]].
     Every number is weighted: where negatives were sampled, each counts for those it stands for.
+    ``intervals`` are those of ``metrics``, and ``ahead`` how far the model is ahead of each
+    baseline, on the same draws of visitors; both by scorer and metric.
     """
 
     scored: pd.DataFrame
     threshold: float
     metrics: dict[str, dict[str, float]]
+    intervals: dict[str, dict[str, Interval]]
+    ahead: dict[str, dict[str, Interval]]
     confusion: list[list[int]]
     classification_report: str
     importance: dict[str, float]
@@ -53,16 +59,26 @@ class Evaluation:
     def flat_metrics(self) -> dict[str, float]:
         """Return every metric with one name each, the baselines' behind their own."""
         flat = dict(self.headline)
+        for name, found in self.intervals[MODEL].items():
+            flat |= {f"{name}.low": found.low, f"{name}.high": found.high}
         for scorer, values in self.metrics.items():
             if scorer != MODEL:
                 flat |= {f"{scorer.replace(' ', '_')}.{name}": x for name, x in values.items()}
-        return flat
+        return {name: value for name, value in flat.items() if np.isfinite(value)}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers as plain JSON types."""
         return {
             "threshold": self.threshold,
             "metrics": self.metrics,
+            "intervals": {
+                scorer: {name: found.to_dict() for name, found in own.items()}
+                for scorer, own in self.intervals.items()
+            },
+            "ahead": {
+                scorer: {name: found.to_dict() for name, found in own.items()}
+                for scorer, own in self.ahead.items()
+            },
             "confusion_matrix": self.confusion,
             "importance": self.importance,
             "test_rows": len(self.scored),
@@ -83,12 +99,23 @@ def score_test(
 
 
 def evaluate(
-    scored: pd.DataFrame, test: pd.DataFrame, model: ScoringModel, threshold: float
+    scored: pd.DataFrame,
+    test: pd.DataFrame,
+    model: ScoringModel,
+    threshold: float,
+    seed: int = 0,
 ) -> Evaluation:
-    """Evaluate every scorer of a scored frame; ``test`` holds the same rows' columns."""
+    """Evaluate every scorer of a scored frame; ``test`` holds the same rows' columns.
+
+    ``seed`` is of the draws that the intervals come from.
+    """
     scorers = [name for name in scored.columns if name not in IDENTITY]
     labels, weight = scored["label"].to_numpy(), scored["weight"].to_numpy()
     decided = (scored[MODEL].to_numpy() >= threshold).astype(int)
+    ranked = {name: Ranked.of(labels, scored[name], threshold) for name in scorers}
+    metrics = {name: one.measure(weight) for name, one in ranked.items()}
+    draws = Draws(scored[KEY], weight, seed)
+    drawn = {name: draws.measure(one) for name, one in ranked.items()}
     # Without sampling no weights are passed, so that the report's text counts in whole rows.
     sampled = weight if (weight != 1).any() else None
     confusion = sk.confusion_matrix(labels, decided, labels=[0, 1], sample_weight=sampled)
@@ -99,8 +126,18 @@ def evaluate(
     return Evaluation(
         scored=scored,
         threshold=threshold,
-        metrics={
-            name: measure(labels, scored[name].to_numpy(), weight, threshold) for name in scorers
+        metrics=metrics,
+        intervals={name: intervals(metrics[name], drawn[name]) for name in scorers},
+        ahead={
+            name: {
+                metric: interval(
+                    metrics[MODEL][metric] - metrics[name][metric],
+                    drawn[MODEL][metric] - drawn[name][metric],
+                )
+                for metric in HIGHER_IS_BETTER
+            }
+            for name in scorers
+            if name != MODEL
         },
         confusion=np.rint(confusion).astype(int).tolist(),
         classification_report=sk.classification_report(
@@ -117,34 +154,3 @@ def evaluate(
         explained=explained,
         contributions=model.contributions(model.encoder.encode(explained)),
     )
-
-
-def measure(
-    labels: npt.NDArray[Any], scores: Scores, weight: Scores, threshold: float
-) -> dict[str, float]:
-    """Return the metrics of one scorer; those that need a decision take ``threshold``."""
-    bounded = np.clip(scores, EPSILON, 1 - EPSILON)
-    decided = (scores >= threshold).astype(int)
-    return {
-        "roc_auc": float(sk.roc_auc_score(labels, scores, sample_weight=weight)),
-        "pr_auc": float(sk.average_precision_score(labels, scores, sample_weight=weight)),
-        "log_loss": float(sk.log_loss(labels, bounded, sample_weight=weight)),
-        "brier": float(sk.brier_score_loss(labels, bounded, sample_weight=weight)),
-        "accuracy": float(sk.accuracy_score(labels, decided, sample_weight=weight)),
-        "f1": float(sk.f1_score(labels, decided, sample_weight=weight, zero_division=0)),
-        "precision": float(
-            sk.precision_score(labels, decided, sample_weight=weight, zero_division=0)
-        ),
-        "recall": float(sk.recall_score(labels, decided, sample_weight=weight, zero_division=0)),
-    }
-
-
-def best_f1_threshold(labels: npt.NDArray[Any], scores: Scores, weight: Scores) -> float:
-    """Return the score from which on a row is called positive, for the highest F1.
-
-    To be chosen on the validation part: the test part judges it.
-    """
-    precision, recall, thresholds = sk.precision_recall_curve(labels, scores, sample_weight=weight)
-    sums = precision[:-1] + recall[:-1]
-    f1 = np.divide(2 * precision[:-1] * recall[:-1], sums, out=np.zeros_like(sums), where=sums > 0)
-    return float(thresholds[int(np.argmax(f1))])

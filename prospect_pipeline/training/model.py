@@ -1,12 +1,14 @@
 """Training: XGBoost on the 20 columns, and the baselines that it has to beat.
 
-Early stopping looks at the validation part; nothing here sees the test part's labels. The same
-frame and seed give the same model.
+The validation part says how many rounds; the model then learns from both parts, and the
+calibration part, which it never saw, says how far its scores can be believed and from where on a
+visitor is a prospect. Nothing here sees the test part's labels. The same frame and seed give the
+same model.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,25 +21,30 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from prospect_pipeline.features import FEATURES, Encoder
-from prospect_pipeline.scoring import ScoringModel
+from prospect_pipeline.scoring import Calibration, ScoringModel
+from prospect_pipeline.training.calibration import fit_calibration
+from prospect_pipeline.training.dataset import KEY
 from prospect_pipeline.training.split import Split
+from prospect_pipeline.training.threshold import Rule, Threshold, choose
 
 Scores = npt.NDArray[np.float64]
+F1 = Rule.parse("f1")
 
 PARAMS: dict[str, Any] = {
     "objective": "binary:logistic",
     "eval_metric": "logloss",
     "tree_method": "hist",
-    "learning_rate": 0.06,
-    "max_depth": 5,
-    "min_child_weight": 8.0,
-    "subsample": 0.8,
-    "colsample_bytree": 0.8,
+    "learning_rate": 0.03,
+    "max_depth": 3,
+    "subsample": 0.5,
+    "colsample_bytree": 0.2,
     "reg_lambda": 2.0,
     "max_cat_to_onehot": 16,
 }
-MAX_ROUNDS = 600
-PATIENCE = 30
+MAX_ROUNDS = 2000
+PATIENCE = 50
+LEAF_VISITORS = 50
+"""How many visitors a leaf speaks for at least: a visitor's rows say much the same."""
 THREADS = 2
 
 CATEGORICAL = [feature.name for feature in FEATURES if feature.categorical]
@@ -47,20 +54,19 @@ TUTORIAL_NUMERICAL = [name for name in NUMERICAL if not name.startswith("had_con
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A model and how it came about.
-
-    The booster holds the best ``rounds`` (in ``params``) alone, so scoring needs no range of them.
-    """
+    """A model and how it came about; ``params`` are what it was trained with."""
 
     model: ScoringModel
     params: dict[str, Any]
+    threshold: Threshold
 
 
-def train(split: Split, seed: int) -> TrainedModel:
-    """Train on the train part, stopping where the validation part's log loss no longer falls."""
-    encoder = Encoder.fit(split.train)
-    params = PARAMS | {"seed": seed, "nthread": THREADS}
-    booster = xgboost.train(
+def train(split: Split, seed: int, rule: Rule = F1) -> TrainedModel:
+    """Train for as long as the validation part's log loss falls, then on all that was known."""
+    encoder = Encoder.fit(split.known)
+    own = PARAMS | {"seed": seed, "min_child_weight": _leaf_weight(split.known)}
+    params = own | {"nthread": THREADS}
+    stopped = xgboost.train(
         params,
         _matrix(encoder, split.train),
         num_boost_round=MAX_ROUNDS,
@@ -68,20 +74,41 @@ def train(split: Split, seed: int) -> TrainedModel:
         early_stopping_rounds=PATIENCE,
         verbose_eval=False,
     )
-    rounds = booster.best_iteration + 1
+    rounds = stopped.best_iteration + 1
+    booster = xgboost.train(params, _matrix(encoder, split.known), num_boost_round=rounds)
+    calibration = _calibration(ScoringModel(booster, encoder), split.calibration)
+    calibrated = ScoringModel(booster, encoder, calibration)
+    held = split.calibration
+    threshold = choose(rule, held, calibrated.score(held), weights(held))
     return TrainedModel(
-        ScoringModel(booster[:rounds], encoder), PARAMS | {"seed": seed, "rounds": rounds}
+        replace(calibrated, threshold=threshold.value),
+        own
+        | {"rounds": rounds, "threshold_rule": rule.text}
+        | {f"calibration_{name}": value for name, value in vars(calibration).items()},
+        threshold,
     )
+
+
+def _leaf_weight(frame: pd.DataFrame) -> float:
+    """Return XGBoost's ``min_child_weight``, a sum of p (1 - p), for `LEAF_VISITORS` visitors."""
+    weight = weights(frame)
+    rate = float(np.average(frame["label"], weights=weight))
+    return LEAF_VISITORS * float(weight.sum()) / frame[KEY].nunique() * rate * (1 - rate)
+
+
+def _calibration(model: ScoringModel, held: pd.DataFrame) -> Calibration:
+    margins = model.margins(model.encoder.encode(held))
+    return fit_calibration(margins, held["label"].to_numpy(float), weights(held), held[KEY])
 
 
 def baselines(split: Split, seed: int) -> dict[str, Scores]:
     """Return the baselines' probabilities of the test part's rows.
 
-    They train on the train and the validation part, as they need none to stop early. The tutorial's
-    pipeline is Snowplow's: scaled counts, one-hot categories, XGBoost's defaults; its transformer
-    leaves out the two ``had_conversions_*``, so 18 columns.
+    They train on what the model has learnt from. The tutorial's pipeline is Snowplow's: scaled
+    counts, one-hot categories, XGBoost's defaults; its transformer leaves out the two
+    ``had_conversions_*``, so 18 columns.
     """
-    known = pd.concat([split.train, split.validation])
+    known = split.known
     tutorial = _pipeline(
         TUTORIAL_NUMERICAL,
         xgboost.XGBClassifier(eval_metric="logloss", random_state=seed, n_jobs=THREADS),

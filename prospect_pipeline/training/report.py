@@ -9,6 +9,7 @@ from typing import Any
 import jinja2
 
 from prospect_pipeline.training.evaluation import MODEL, Evaluation
+from prospect_pipeline.training.measures import HIGHER_IS_BETTER, TOP
 from prospect_pipeline.training.plots import as_svg, figures
 
 METRIC_WORDS = {
@@ -16,14 +17,14 @@ METRIC_WORDS = {
     "pr_auc": "PR AUC",
     "log_loss": "Log loss",
     "brier": "Brier",
-    "accuracy": "Accuracy",
+    "ece": "Calibration error",
     "f1": "F1",
+    "f2": "F2",
     "precision": "Precision",
     "recall": "Recall",
 }
-LOWER_IS_BETTER = ("log_loss", "brier")
 NOTES = {
-    "Confusion matrix": "At the threshold, chosen on the validation part for the highest F1.",
+    "Confusion matrix": "At the threshold, which other visitors' rows have chosen.",
     "ROC": "How well the order is right, whatever the threshold; 0.5 is a coin, 1 is perfect.",
     "Precision and recall": "What matters when few convert; the base rate is the level line.",
     "Calibration": "Ten groups of equally many rows; on the dashed line 10 % means 10 %.",
@@ -111,11 +112,18 @@ def _page(
         lead=f"How likely is it that this visitor sends a form within the next {horizon}? "
         "Judged on visitors who came later than all that it was trained on.",
         cards={
-            METRIC_WORDS[name]: f"{evaluation.headline[name]:.3f}"
+            METRIC_WORDS[name]: str(evaluation.intervals[MODEL][name])
             for name in ("roc_auc", "pr_auc", "log_loss", "brier", "f1")
         },
         sections=(
             Section("Against the baselines", _verdict(evaluation), _metrics_table(evaluation)),
+            Section(
+                "Among the best scores",
+                "What is found by acting on the best few. A lift of 4 means four times as many "
+                "converters as among as many others; in brackets where the number lies 95 times "
+                "of 100, had other visitors come.",
+                _best_table(evaluation),
+            ),
             Section("How good it is", pictures=pictures[:5]),
             Section("What drives the score", pictures=pictures[5:]),
             Section(
@@ -151,9 +159,14 @@ def _verdict(evaluation: Evaluation) -> str:
         return ""
     best = max(others, key=lambda name: others[name])
     word = "above" if model > others[best] else "not above"
+    ahead = evaluation.ahead[best]["pr_auc"]
+    sure = "the interval leaves out 0" if ahead.low > 0 or ahead.high < 0 else (
+        "which may be chance: the interval holds 0"
+    )  # fmt: skip
     return (
         f"By PR AUC the model ({model:.3f}) is {word} the best baseline, the {best} "
-        f"({others[best]:.3f}). The best of each column is bold."
+        f"({others[best]:.3f}); the difference is {ahead}, and {sure}. "
+        "The best of each column is bold."
     )
 
 
@@ -166,9 +179,23 @@ def _metrics_table(evaluation: Evaluation) -> Table:
     best = set()
     for place, metric in enumerate(METRIC_WORDS, start=1):
         values = [evaluation.metrics[name][metric] for name in names]
-        wanted = min(values) if metric in LOWER_IS_BETTER else max(values)
+        wanted = max(values) if HIGHER_IS_BETTER[metric] else min(values)
         best.add((values.index(wanted), place))
     return Table(("", *METRIC_WORDS.values()), rows, frozenset(best))
+
+
+def _best_table(evaluation: Evaluation) -> Table:
+    found, rate = evaluation.intervals[MODEL], evaluation.positive_rate
+    rows = [
+        [
+            f"best {share} %",
+            str(found[f"precision_top_{share}"]),
+            str(found[f"recall_top_{share}"]),
+            f"{found[f'precision_top_{share}'].value / rate:.1f}",
+        ]
+        for share in TOP
+    ]
+    return Table(("", "Precision", "Recall", "Lift"), rows)
 
 
 def _split_table(split: Sequence[Mapping[str, Any]]) -> Table:

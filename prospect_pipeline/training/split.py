@@ -1,9 +1,11 @@
 """The split: by visitor, and forward in time.
 
-Visitors are put in order of their first anchor and cut into train, validation and test, so that no
-visitor is on two sides and later visitors judge what was learnt from earlier ones. Rows whose
-horizon reaches past the next part's first anchor are purged: their label was not yet known when
-that part begins (purging: López de Prado, Advances in Financial Machine Learning, 2018, ch. 7).
+Visitors are put in order of their first anchor and cut into train, validation, calibration and
+test, so that no visitor is on two sides and later visitors judge what was learnt from earlier ones.
+Rows whose horizon reaches past the next part's first anchor are purged: their label was not yet
+known when that part begins (purging: López de Prado, Advances in Financial Machine Learning, 2018,
+ch. 7). What the validation part has settled, the model is trained once more on both, and on what
+was purged between them.
 """
 
 from __future__ import annotations
@@ -17,17 +19,23 @@ import pandas as pd
 from prospect_pipeline.errors import TrainingError
 from prospect_pipeline.training.dataset import KEY, converters
 
-PARTS = ("train", "validation", "test")
-SHARES = (0.6, 0.15, 0.25)
+PARTS = ("train", "validation", "calibration", "test")
+SHARES = (0.55, 0.15, 0.1, 0.2)
 
 
 @dataclass(frozen=True)
 class Split:
-    """Three parts of a training frame, and how many rows were purged from each."""
+    """The parts of a training frame, and how many rows were purged from each.
+
+    ``known`` has every row of the first two parts' visitors whose label was known when the
+    calibration part begins.
+    """
 
     train: pd.DataFrame
     validation: pd.DataFrame
+    calibration: pd.DataFrame
     test: pd.DataFrame
+    known: pd.DataFrame
     purged: dict[str, int]
 
     def parts(self) -> dict[str, pd.DataFrame]:
@@ -51,26 +59,31 @@ class Split:
         ]
 
 
-def split(
-    frame: pd.DataFrame, horizon: timedelta, shares: tuple[float, float, float] = SHARES
-) -> Split:
+def split(frame: pd.DataFrame, horizon: timedelta, shares: tuple[float, ...] = SHARES) -> Split:
     """Split a training frame; ``shares`` are of visitors, and the test part takes the rest.
 
     Raises TrainingError where a part is left without rows of both classes.
     """
     firsts = frame.groupby(KEY)["anchor_ts"].min().rename("first").reset_index()
     firsts = firsts.sort_values(["first", KEY], kind="stable").reset_index(drop=True)
-    cuts = [round(sum(shares[:place]) * len(firsts)) for place in (1, 2)]
-    parts: dict[str, pd.DataFrame] = {}
-    purged: dict[str, int] = {}
-    for name, start, end in zip(PARTS, [0, *cuts], [*cuts, len(firsts)], strict=True):
+    cuts = [round(sum(shares[:place]) * len(firsts)) for place in range(1, len(PARTS))]
+    ends = [*cuts, len(firsts)]
+
+    def known(start: int, end: int) -> tuple[pd.DataFrame, int]:
+        """Return some visitors' rows that are known when the next one comes, and the others."""
         part = frame[frame[KEY].isin(set(firsts[KEY].iloc[start:end]))]
-        known = part
-        if end < len(firsts):
-            known = part[part["anchor_ts"] + horizon <= firsts["first"].iloc[end]]
-        parts[name], purged[name] = known, len(part) - len(known)
-    _require_both_classes(parts, purged)
-    return Split(**parts, purged=purged)
+        if end == len(firsts):
+            return part, 0
+        early = part[part["anchor_ts"] + horizon <= firsts["first"].iloc[end]]
+        return early, len(part) - len(early)
+
+    parts = {
+        name: known(start, end) for name, start, end in zip(PARTS, [0, *cuts], ends, strict=True)
+    }
+    rows = {name: part for name, (part, _) in parts.items()}
+    purged = {name: count for name, (_, count) in parts.items()}
+    _require_both_classes(rows, purged)
+    return Split(**rows, known=known(0, cuts[1])[0], purged=purged)
 
 
 def _require_both_classes(parts: dict[str, pd.DataFrame], purged: dict[str, int]) -> None:

@@ -8,6 +8,7 @@ import pandas as pd
 import xgboost
 
 from prospect_pipeline.features import COLUMNS, FEATURES, Encoder
+from prospect_pipeline.registry.champions import Champions
 from prospect_pipeline.registry.store import ModelVersion, Registry
 from prospect_pipeline.scoring import ScoringModel
 from prospect_pipeline.settings import DataSettings, RegistrySettings
@@ -64,5 +65,5 @@ def register(
 
 def register_champion(registry: Registry, model: ScoringModel) -> ModelVersion:
     version = register(registry, model)
-    registry.set_alias(version)
+    Champions(registry).promote(version, "a test", "it is told to")
     return version

@@ -18,6 +18,7 @@ from mlflow import MlflowClient
 
 from prospect_pipeline.errors import NoModel, RegistryError
 from prospect_pipeline.features import COLUMNS, Encoder
+from prospect_pipeline.registry.champions import Champions
 from prospect_pipeline.registry.store import ModelVersion, Registry
 from prospect_pipeline_tests.registry.models import (
     register,
@@ -109,7 +110,7 @@ def test_a_newer_version_is_not_meant_until_it_has_the_alias(registry: Registry)
     second = register(registry, tiny_model(seed=1))
 
     before = registry.resolve()
-    registry.set_alias(second)
+    Champions(registry).promote(second, "a test", "it is told to")
 
     assert before == first
     assert registry.resolve() == second

@@ -9,6 +9,7 @@ import pytest
 
 from prospect_pipeline.errors import NoModel
 from prospect_pipeline.features import COLUMNS
+from prospect_pipeline.registry.champions import Champions
 from prospect_pipeline.registry.store import ModelVersion, Registry
 from prospect_pipeline.serving.scorer import Scorer
 from prospect_pipeline_tests.registry.models import (
@@ -104,10 +105,10 @@ def test_a_moved_alias_swaps_the_model(registry: Registry) -> None:
     second = register(registry, SECOND)
 
     assert not scorer.refresh()
-    registry.set_alias(second)
+    Champions(registry).promote(second, "a test", "it is told to")
     assert scorer.refresh()
     assert score(scorer) == pytest.approx(SECOND.score_one(VISITOR), abs=1e-9)
-    registry.set_alias(first)
+    Champions(registry).promote(first, "a test", "it is told to")
     assert scorer.refresh()
     assert score(scorer) == pytest.approx(FIRST.score_one(VISITOR), abs=1e-9)
 
@@ -137,7 +138,7 @@ def test_a_model_in_use_stays_when_its_alias_is_gone(registry: Registry) -> None
     version = register_champion(registry, FIRST)
     scorer = Scorer(registry, None)
     scorer.refresh()
-    with registry._connected() as client:
+    with registry.connected() as client:
         client.delete_registered_model_alias(version.name, "champion")
 
     assert not scorer.refresh()

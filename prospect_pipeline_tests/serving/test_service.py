@@ -6,11 +6,12 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from fastapi import FastAPI, Request, Response
@@ -18,8 +19,10 @@ from starlette.testclient import TestClient
 
 from prospect_pipeline.attributes import prospect
 from prospect_pipeline.features import COLUMNS
+from prospect_pipeline.registry.champions import Champions
 from prospect_pipeline.registry.store import Registry
 from prospect_pipeline.sandbox.store import EventStore
+from prospect_pipeline.scoring import Calibration
 from prospect_pipeline.serving.service import ProspectScoring
 from prospect_pipeline.settings import DataSettings, DefinitionSettings
 from prospect_pipeline.signals.client import CLOCK_HEADER
@@ -219,7 +222,9 @@ def offline(answer: dict[str, Any], model: Any = MODEL) -> float:
 def test_a_visitor_is_scored_as_offline(shared: TestClient) -> None:
     answer = predict(shared)
 
-    assert list(answer) == ["domain_userid", "score", "model", "signals", "scoring_attributes"]
+    assert list(answer) == [
+        "domain_userid", "score", "decision", "model", "signals", "scoring_attributes"
+    ]  # fmt: skip
     assert answer["domain_userid"] == "ann"
     assert answer["model"] == {"name": "shared", "version": "1"}
     assert answer["score"] == pytest.approx(offline(answer), abs=1e-6)
@@ -361,13 +366,39 @@ def test_the_day_of_the_week_is_that_of_signals_clock(
     assert (sunday, monday, configured) == (7, 1, 3)
 
 
+@pytest.mark.parametrize("above", [True, False])
+def test_the_models_own_threshold_decides(start: Start, registry: Registry, above: bool) -> None:
+    score = MODEL.score_one(ANNS_COLUMNS)
+    threshold = score - 1e-4 if above else score + 1e-4
+    register_champion(registry, replace(MODEL, threshold=threshold))
+
+    with start() as client:
+        answer = predict(client)
+
+    assert answer["decision"] == {"prospect": above, "threshold": threshold}
+
+
+def test_a_calibrated_model_is_served_calibrated(start: Start, registry: Registry) -> None:
+    calibrated = replace(MODEL, calibration=Calibration(0.7, -0.4))
+    register_champion(registry, calibrated)
+
+    with start() as client:
+        answer = predict(client, explain=True)
+
+    assert answer["score"] == pytest.approx(calibrated.score_one(ANNS_COLUMNS), abs=1e-9)
+    assert answer["score"] != pytest.approx(MODEL.score_one(ANNS_COLUMNS), abs=1e-3)
+    [by_hand] = calibrated.contributions(calibrated.encoder.encode_one(ANNS_COLUMNS))
+    told = sum(reason["contribution"] for reason in answer["reasons"])
+    assert told + by_hand[-1] == pytest.approx(np.log(answer["score"] / (1 - answer["score"])))
+
+
 def test_attributes_can_be_left_out_of_the_answer(start: Start, registry: Registry) -> None:
     register_champion(registry, MODEL)
 
     with start(PREDICT_DETAIL="score") as client:
         plain, explained = predict(client), predict(client, explain=True)
 
-    assert plain.keys() == {"domain_userid", "score", "model"}
+    assert plain.keys() == {"domain_userid", "score", "decision", "model"}
     assert plain["score"] == pytest.approx(MODEL.score_one(ANNS_COLUMNS), abs=1e-6)
     assert explained.keys() == plain.keys() | {"reasons"}
     assert {tuple(reason) for reason in explained["reasons"]} == {("feature", "contribution")}
@@ -485,7 +516,7 @@ def test_a_moved_alias_is_followed_without_a_failed_request(
         assert predict(client)["model"]["version"] == "1"
         second = register(registry, NEWER)
         assert predict(client)["model"]["version"] == "1"
-        registry.set_alias(second)
+        Champions(registry).promote(second, "a test", "it is told to")
         answers = [predict(client)]
         while answers[-1]["model"]["version"] == "1":
             assert len(answers) < 5000, "the newer version was never served"

@@ -120,6 +120,7 @@ def test_the_schedule_and_the_assets_are_in_dagster(
 
     assert {node["assetKey"]["path"][0] for node in found["assetNodes"]} == {
         "atomic_events",
+        "champion",
         "signals_configuration",
         "training_dataframe",
         "registered_model",
@@ -181,12 +182,24 @@ def test_an_mlflow_that_does_not_answer_is_known_before_anything_starts(tmp_path
     assert not (tmp_path / "data" / "events").exists()
 
 
-def test_half_set_settings_are_known_before_anything_starts(tmp_path: Path) -> None:
-    process = start(tmp_path, "--once", SP_API_URL="https://signals.example.com")
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (
+            {"SP_API_URL": "https://signals.example.com"},
+            "SP_API_KEY, SP_API_KEY_ID, SP_ORG_ID missing",
+        ),
+        ({"PROSPECT_THRESHOLD": "best"}, "'best' is no rule for the threshold; expected f1"),
+    ],
+)
+def test_settings_that_make_no_sense_are_known_before_anything_starts(
+    tmp_path: Path, settings: dict[str, str], words: str
+) -> None:
+    process = start(tmp_path, "--once", **settings)
     output, _ = process.communicate(timeout=60)
 
     assert process.returncode == 1
-    assert "SP_API_KEY, SP_API_KEY_ID, SP_ORG_ID missing" in output
+    assert words in output
 
 
 def test_too_few_converters_end_the_run_with_what_to_change(tmp_path: Path) -> None:

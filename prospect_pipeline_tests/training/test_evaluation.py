@@ -14,11 +14,10 @@ from prospect_pipeline.training.evaluation import (
     IDENTITY,
     MODEL,
     Evaluation,
-    best_f1_threshold,
     evaluate,
-    measure,
     score_test,
 )
+from prospect_pipeline.training.measures import HIGHER_IS_BETTER, Floats, Ranked
 from prospect_pipeline.training.model import baselines
 from prospect_pipeline_tests.training import signal_model, signal_split
 
@@ -35,6 +34,17 @@ def by_hand(weight: np.ndarray = EVEN, threshold: float = 0.5) -> Evaluation:
         label=LABELS, weight=weight, **{MODEL: SCORES, "base rate": 0.5}
     )
     return evaluate(scored.reset_index(drop=True), test, signal_model().model, threshold)
+
+
+def evaluated() -> Evaluation:
+    made, model = signal_split(), signal_model().model
+    others = {"base rate": baselines(made, seed=0)["base rate"]}
+    return evaluate(score_test(made.test, model, others), made.test, model, 0.35)
+
+
+def measure(labels: Floats, scores: Floats, weight: Floats, threshold: float) -> dict[str, float]:
+    found = Ranked.of(labels, scores, threshold).measure(weight)
+    return {name: found[name] for name in METRICS}
 
 
 def test_metrics_equal_those_worked_out_by_hand() -> None:
@@ -80,26 +90,6 @@ def test_calling_nobody_gives_zeros_and_not_an_error() -> None:
     assert found["accuracy"] == 0.5
 
 
-def test_the_threshold_is_the_score_with_the_highest_f1() -> None:
-    assert best_f1_threshold(LABELS, SCORES, EVEN) == 0.4
-    assert best_f1_threshold(LABELS, SCORES, UNEVEN) == 0.8
-
-
-def test_no_other_threshold_has_a_higher_f1() -> None:
-    random = np.random.default_rng(3)
-    labels, scores = random.integers(0, 2, 200), random.random(200).round(2)
-    weight = random.integers(1, 4, 200).astype(float)
-
-    chosen = best_f1_threshold(labels, scores, weight)
-
-    f1 = {float(t): measure(labels, scores, weight, t)["f1"] for t in np.unique(scores)}
-    assert f1[chosen] == max(f1.values())
-
-
-def test_a_threshold_of_one_score_for_all_calls_all() -> None:
-    assert best_f1_threshold(np.array([0, 1]), np.array([0.3, 0.3]), np.ones(2)) == 0.3
-
-
 def test_confusion_counts_rows_at_the_threshold_as_called() -> None:
     assert by_hand(threshold=0.5).confusion == [[1, 1], [1, 1]]
     assert by_hand(threshold=0.4).confusion == [[1, 1], [0, 2]]
@@ -111,17 +101,37 @@ def test_every_scorer_is_measured_on_the_same_rows() -> None:
     made = by_hand(UNEVEN)
 
     assert list(made.metrics) == [MODEL, "base rate"]
-    assert all(list(values) == METRICS for values in made.metrics.values())
-    assert made.headline == measure(LABELS, SCORES, UNEVEN, 0.5)
-    assert made.metrics["base rate"] == measure(LABELS, np.full(4, 0.5), UNEVEN, 0.5)
+    assert all(list(values) == list(HIGHER_IS_BETTER) for values in made.metrics.values())
+    assert made.headline == Ranked.of(LABELS, SCORES, 0.5).measure(UNEVEN)
+    assert made.metrics["base rate"] == Ranked.of(LABELS, np.full(4, 0.5), 0.5).measure(UNEVEN)
 
 
 def test_flat_metrics_name_the_baselines_behind_their_own() -> None:
-    flat = by_hand().flat_metrics()
+    flat = evaluated().flat_metrics()
 
-    assert list(flat) == [*METRICS, *(f"base_rate.{name}" for name in METRICS)]
-    assert flat["roc_auc"] == 3 / 4
+    ends = [f"{name}.{end}" for name in HIGHER_IS_BETTER for end in ("low", "high")]
+    assert set(flat) == {
+        *HIGHER_IS_BETTER, *ends, *(f"base_rate.{name}" for name in HIGHER_IS_BETTER)
+    }  # fmt: skip
     assert flat["base_rate.roc_auc"] == 0.5
+    assert flat["pr_auc.low"] < flat["pr_auc"] < flat["pr_auc.high"]
+
+
+def test_the_model_is_compared_on_the_same_draws() -> None:
+    made = evaluated()
+    ahead = made.ahead["base rate"]["pr_auc"]
+
+    assert list(made.ahead) == ["base rate"]
+    assert ahead.value == made.metrics[MODEL]["pr_auc"] - made.metrics["base rate"]["pr_auc"]
+    own, other = (made.intervals[name]["pr_auc"] for name in (MODEL, "base rate"))
+    assert 0 < ahead.low < ahead.value < ahead.high
+    assert ahead.width < own.width + other.width
+
+
+def test_a_metric_that_few_rows_do_not_define_has_no_interval() -> None:
+    made = by_hand().to_dict()  # four rows of two visitors: most draws have one class or visitor
+
+    assert json.loads(json.dumps(made, allow_nan=False)) == made
 
 
 def test_the_numbers_are_plain_json() -> None:

@@ -1,6 +1,7 @@
 """The same frame and seed give the same model, and it learns what there is to learn."""
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -18,18 +19,23 @@ from prospect_pipeline.training.model import (
     weights,
 )
 from prospect_pipeline.training.split import Split
+from prospect_pipeline.training.threshold import Rule
 from prospect_pipeline_tests.training import signal_model, signal_split
 
 BASELINES = ["tutorial pipeline", "logistic regression", "base rate"]
 
 
+def changed(made: Split, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Split:
+    """The same split with other columns."""
+    parts = made.parts() | {"known": made.known}
+    return Split(**{name: change(part) for name, part in parts.items()}, purged=made.purged)
+
+
 def weighted(made: Split, negative: float) -> Split:
     """The same split, where each negative stands for several."""
-    changed = {
-        name: part.assign(weight=np.where(part["label"] == 1, 1.0, negative))
-        for name, part in made.parts().items()
-    }
-    return Split(**changed, purged=made.purged)
+    return changed(
+        made, lambda part: part.assign(weight=np.where(part["label"] == 1, 1.0, negative))
+    )
 
 
 def test_the_same_frame_and_seed_predict_the_same_bit_for_bit() -> None:
@@ -77,13 +83,13 @@ def test_only_the_rounds_up_to_the_best_one_are_kept() -> None:
     assert 1 < rounds < MAX_ROUNDS
 
 
-def test_the_vocabulary_is_the_train_parts_alone() -> None:
+def test_the_vocabulary_is_that_of_the_rows_it_learns_from() -> None:
     made = signal_split()
-    later = made.validation.assign(latest_app_id="only-later")
+    later = made.calibration.assign(latest_app_id="only-later")
 
-    trained = train(dataclasses.replace(made, validation=later), seed=0)
+    trained = train(dataclasses.replace(made, calibration=later), seed=0)
 
-    assert trained.model.encoder == Encoder.fit(made.train)
+    assert trained.model.encoder == Encoder.fit(made.known)
     assert trained.model.encoder.vocabulary["latest_app_id"] == ("", "a", "b")
 
 
@@ -99,9 +105,9 @@ def test_there_are_three_baselines_with_a_probability_for_each_test_row() -> Non
         assert ((one >= 0) & (one <= 1)).all()
 
 
-def test_the_base_rate_is_that_of_the_train_and_validation_part() -> None:
+def test_the_base_rate_is_that_of_the_rows_the_model_learns_from() -> None:
     made = signal_split()
-    known = pd.concat([made.train, made.validation])["label"]
+    known = made.known["label"]
 
     rate = baselines(made, seed=0)["base rate"]
 
@@ -118,12 +124,11 @@ def test_the_tutorials_pipeline_has_18_columns() -> None:
 
 def test_conversions_tell_the_tutorials_pipeline_nothing() -> None:
     made = signal_split()
-    told = Split(
-        **{
-            name: part.assign(had_conversions_l7d=part["label"], had_conversions_l30d=part["label"])
-            for name, part in made.parts().items()
-        },
-        purged=made.purged,
+    told = changed(
+        made,
+        lambda part: part.assign(
+            had_conversions_l7d=part["label"], had_conversions_l30d=part["label"]
+        ),
     )
 
     before, after = baselines(made, seed=0), baselines(told, seed=0)
@@ -169,7 +174,7 @@ def test_weights_of_one_change_nothing() -> None:
 
 def test_the_weighted_base_rate_is_exact() -> None:
     heavy = weighted(signal_split(), 5.0)
-    known = pd.concat([heavy.train, heavy.validation])["label"]
+    known = heavy.known["label"]
 
     rate = baselines(heavy, seed=0)["base rate"][0]
 
@@ -179,3 +184,27 @@ def test_the_weighted_base_rate_is_exact() -> None:
 def test_rows_without_weights_weigh_one() -> None:
     assert weights(pd.DataFrame({"label": [0, 1]})).tolist() == [1.0, 1.0]
     assert weights(pd.DataFrame({"label": [0, 1], "weight": [4, 1]})).tolist() == [4.0, 1.0]
+
+
+def test_the_threshold_follows_its_rule_on_rows_that_trained_nothing() -> None:
+    made = signal_split()
+    flipped = dataclasses.replace(
+        made, calibration=made.calibration.assign(label=1 - made.calibration["label"])
+    )
+    worth = train(made, seed=0, rule=Rule.parse("value=10,cost=1"))
+
+    assert worth.model.threshold == 0.1
+    assert worth.params["threshold_rule"] == "value=10,cost=1"
+    first, other = signal_model().model, train(flipped, seed=0).model
+    assert first.booster.save_raw("json") == other.booster.save_raw("json")
+    assert first.calibration != other.calibration
+    assert first.threshold != other.threshold
+
+
+def test_a_leaf_speaks_for_fifty_visitors() -> None:
+    trained = signal_model()
+    made = signal_split().known
+    each = len(made) / made["domain_userid"].nunique()
+    rate = made["label"].mean()
+
+    assert trained.params["min_child_weight"] == pytest.approx(50 * each * rate * (1 - rate))

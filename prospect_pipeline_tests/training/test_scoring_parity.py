@@ -1,10 +1,13 @@
 """The scorer that serves says what XGBoost says of the same matrix, unseen categories included."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 import xgboost
 
+from prospect_pipeline.scoring import Calibration
 from prospect_pipeline_tests.training import signal_model, signal_split
 
 
@@ -15,8 +18,8 @@ def unseen() -> pd.DataFrame:
     return test
 
 
-def test_scores_equal_those_of_a_matrix(unseen: pd.DataFrame) -> None:
-    model = signal_model().model
+def test_scores_equal_those_of_a_matrix_before_calibration(unseen: pd.DataFrame) -> None:
+    model = replace(signal_model().model, calibration=Calibration())
     encoded = model.encoder.encode(unseen)
     matrix = xgboost.DMatrix(
         encoded, feature_names=list(model.encoder.columns), feature_types=model.encoder.types

@@ -13,7 +13,7 @@ from prospect_pipeline.errors import TrainingError
 from prospect_pipeline.training.split import PARTS, Split, split
 from prospect_pipeline_tests.training import HOUR, START, anchor, frame
 
-THIRDS = (0.34, 0.33, 0.33)
+QUARTERS = (0.25, 0.25, 0.25, 0.25)
 DAY = 24 * 60
 
 
@@ -31,20 +31,24 @@ def test_each_part_has_the_rows_of_its_visitors() -> None:
 
     made = split(twenty, HOUR)
 
-    assert list(made.parts()) == ["train", "validation", "test"]
-    assert made.train.equals(twenty.iloc[:24])
-    assert made.validation.equals(twenty.iloc[24:30])
-    assert made.test.equals(twenty.iloc[30:])
-    assert made.purged == {"train": 0, "validation": 0, "test": 0}
+    assert list(made.parts()) == ["train", "validation", "calibration", "test"]
+    assert made.train.equals(twenty.iloc[:22])
+    assert made.validation.equals(twenty.iloc[22:28])
+    assert made.calibration.equals(twenty.iloc[28:32])
+    assert made.test.equals(twenty.iloc[32:])
+    assert made.known.equals(twenty.iloc[:28])
+    assert set(made.purged.values()) == {0}
 
 
 def test_visitors_are_ordered_by_their_first_anchor_and_not_by_name_or_row() -> None:
-    made = split(frame(*both("a", 2 * DAY), *both("b", 0), *both("c", DAY)), HOUR, THIRDS)
+    rows = [*both("a", 2 * DAY), *both("b", 0), *both("c", DAY), *both("d", 3 * DAY)]
+    made = split(frame(*rows), HOUR, QUARTERS)
 
     assert ids(made) == {
         "train": ["b-0", "b-1"],
         "validation": [f"c-{DAY}", f"c-{DAY + 1}"],
-        "test": [f"a-{2 * DAY}", f"a-{2 * DAY + 1}"],
+        "calibration": [f"a-{2 * DAY}", f"a-{2 * DAY + 1}"],
+        "test": [f"d-{3 * DAY}", f"d-{3 * DAY + 1}"],
     }
 
 
@@ -58,29 +62,36 @@ def test_a_label_known_at_the_next_parts_first_anchor_is_kept_and_a_later_one_pu
         anchor("v2", 2 * DAY - 60, 0),
         anchor("v2", 2 * DAY - 60 + 1 / 60, 0),
         *both("v3", 2 * DAY),
-        anchor("v3", 9 * DAY, 0),
+        *both("v4", 3 * DAY),
+        anchor("v4", 9 * DAY, 0),
     )
 
-    made = split(tight, HOUR, THIRDS)
+    made = split(tight, HOUR, QUARTERS)
 
     assert ids(made) == {
         "train": ["v1-0", "v1-1", f"v1-{DAY - 60}"],
         "validation": [f"v2-{DAY}", f"v2-{DAY + 1}", f"v2-{2 * DAY - 60}"],
-        "test": [f"v3-{2 * DAY}", f"v3-{2 * DAY + 1}", f"v3-{9 * DAY}"],
+        "calibration": [f"v3-{2 * DAY}", f"v3-{2 * DAY + 1}"],
+        "test": [f"v4-{3 * DAY}", f"v4-{3 * DAY + 1}", f"v4-{9 * DAY}"],
     }
-    assert made.purged == {"train": 2, "validation": 1, "test": 0}
+    assert made.purged == {"train": 2, "validation": 1, "calibration": 0, "test": 0}
+    assert made.known["event_id"].tolist() == [
+        "v1-0", "v1-1", f"v1-{DAY - 60}", f"v1-{DAY - 59}",
+        f"v2-{DAY}", f"v2-{DAY + 1}", f"v2-{2 * DAY - 60}",
+    ]  # fmt: skip
 
 
 def test_a_longer_horizon_purges_more() -> None:
-    rows = [*both("v1", 0), anchor("v1", DAY - 120, 1), *both("v2", DAY), *both("v3", 2 * DAY)]
+    rows = [*both("v1", 0), anchor("v1", DAY - 120, 1)]
+    rows += [row for n in (2, 3, 4) for row in both(f"v{n}", (n - 1) * DAY)]
 
-    assert split(frame(*rows), 2 * HOUR, THIRDS).purged["train"] == 0
-    assert split(frame(*rows), 2.5 * HOUR, THIRDS).purged["train"] == 1
+    assert split(frame(*rows), 2 * HOUR, QUARTERS).purged["train"] == 0
+    assert split(frame(*rows), 2.5 * HOUR, QUARTERS).purged["train"] == 1
 
 
 @settings(max_examples=30, deadline=None)
 @given(
-    firsts=st.lists(st.integers(0, 300), min_size=9, max_size=12, unique=True),
+    firsts=st.lists(st.integers(0, 300), min_size=10, max_size=13, unique=True),
     extras=st.lists(st.tuples(st.integers(0, 8), st.integers(1, 9000)), max_size=20),
     shuffled=st.randoms(use_true_random=False),
 )
@@ -109,12 +120,12 @@ def test_no_visitor_is_on_two_sides_and_later_parts_begin_after_earlier_labels_a
 @pytest.mark.parametrize("name", PARTS)
 @pytest.mark.parametrize("label", [0, 1])
 def test_a_part_with_one_class_is_refused_by_name(name: str, label: int) -> None:
-    rows = [row for n in range(3) for row in both(f"v{n}", n * DAY)]
+    rows = [row for n in range(4) for row in both(f"v{n}", n * DAY)]
     made = frame(*rows)
     made.loc[made["domain_userid"] == f"v{PARTS.index(name)}", "label"] = label
 
     with pytest.raises(TrainingError) as raised:
-        split(made, HOUR, THIRDS)
+        split(made, HOUR, QUARTERS)
 
     assert str(raised.value) == (
         f"The {name} part has 2 rows, {2 * label} of them positive (0 purged); each part needs "
@@ -123,21 +134,23 @@ def test_a_part_with_one_class_is_refused_by_name(name: str, label: int) -> None
 
 
 def test_a_part_purged_to_one_class_is_refused_with_how_many_were_purged() -> None:
-    rows = [anchor("v1", 0, 0), anchor("v1", DAY - 1, 1), *both("v2", DAY), *both("v3", 2 * DAY)]
+    rows = [anchor("v1", 0, 0), anchor("v1", DAY - 1, 1)]
+    rows += [row for n in (2, 3, 4) for row in both(f"v{n}", (n - 1) * DAY)]
 
     with pytest.raises(TrainingError, match=r"train part has 1 rows, 0 .* \(1 purged\)"):
-        split(frame(*rows), HOUR, THIRDS)
+        split(frame(*rows), HOUR, QUARTERS)
 
 
-def test_too_few_visitors_for_three_parts_are_refused() -> None:
-    with pytest.raises(TrainingError, match=r"^The test part has 0 rows"):
+def test_too_few_visitors_for_the_parts_are_refused() -> None:
+    with pytest.raises(TrainingError, match=r"^The validation part has 0 rows"):
         split(frame(*both("v1", 0), *both("v2", DAY)), HOUR)
 
 
 def test_the_facts_have_a_line_for_each_part() -> None:
-    rows = [*both("v1", 0), anchor("v1", DAY, 0), *both("v2", DAY), *both("v3", 2 * DAY)]
+    rows = [*both("v1", 0), anchor("v1", DAY, 0)]
+    rows += [row for n in (2, 3, 4) for row in both(f"v{n}", (n - 1) * DAY)]
 
-    facts = split(frame(*rows), HOUR, THIRDS).facts()
+    facts = split(frame(*rows), HOUR, QUARTERS).facts()
 
     assert [line["part"] for line in facts] == list(PARTS)
     assert facts[0] == {

@@ -1,0 +1,155 @@
+"""Whether a challenger becomes the champion: gates, each with its reason, and one decision.
+
+Pure: it is told what was measured. The comparison is a test of non-inferiority (see, for instance,
+Piaggio et al., Reporting of Noninferiority Trials, JAMA 2012): the challenger may be worse by at
+most a margin, and the whole interval of the difference has to say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from prospect_pipeline.training.bootstrap import Interval
+
+
+@dataclass(frozen=True)
+class Floors:
+    """What a challenger must not fall below.
+
+    ``margin`` is by how much its log loss may be worse, as a share of the champion's;
+    ``calibration`` the most its expected calibration error may be, as a share of the positive
+    rate; ``converters`` how many visitors of the test part must convert.
+    """
+
+    margin: float = 0.02
+    calibration: float = 0.25
+    converters: int = 30
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is known of a version that is to be judged.
+
+    ``data_until`` is the last event of its training data, ``fingerprint`` that of its data and
+    definition together, ``weak_slices`` those where it does no better than their own base rate,
+    ``served_difference`` how far the scores of the serving runtime are from those of training at
+    most, or why it does not load there.
+    """
+
+    version: str
+    data_until: datetime
+    fingerprint: str
+    converters: int
+    calibration_error: float
+    positive_rate: float
+    weak_slices: Sequence[str]
+    served_difference: float | str
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The version that is in use, and the challenger's log loss less its own, as a share of it."""
+
+    version: str
+    data_until: datetime
+    fingerprint: str
+    worse_by: Interval | None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One condition: whether it is met, and in what words."""
+
+    name: str
+    passed: bool
+    words: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether the alias moves, and why; failed gates of a first version are warnings."""
+
+    promote: bool
+    reason: str
+    gates: tuple[Gate, ...]
+
+    def to_dict(self) -> dict[str, object]:
+        """Return it as plain JSON types."""
+        gates = [vars(gate) for gate in self.gates]
+        return {"promoted": self.promote, "reason": self.reason, "gates": gates}
+
+
+SAME = 1e-6
+"""How far apart the scores of training and serving may be."""
+
+
+def decide(challenger: Measured, champion: Champion | None, floors: Floors) -> Decision:
+    """Decide on a challenger; without a champion any version that can be served becomes it."""
+    loads = _serves(challenger)
+    own = _floors(challenger, floors)
+    if champion is None:
+        gates = (loads, *own)
+        if not loads.passed:
+            return Decision(False, f"There is no champion yet, but {loads.words}.", gates)
+        warned = "; ".join(gate.words for gate in own if not gate.passed)
+        below = f" It is below what a later one must reach: {warned}." if warned else ""
+        return Decision(True, f"It is the first version that can be served.{below}", gates)
+    gates = (loads, *_against(challenger, champion, floors), *own)
+    failed = [gate.words for gate in gates if not gate.passed]
+    if failed:
+        kept = f"Version {champion.version} stays champion"
+        return Decision(False, f"{kept}: {'; '.join(failed)}.", gates)
+    compared = next(gate.words for gate in gates if gate.name == "not_worse")
+    return Decision(True, f"It takes the place of version {champion.version}: {compared}.", gates)
+
+
+def _serves(challenger: Measured) -> Gate:
+    found = challenger.served_difference
+    if isinstance(found, str):
+        return Gate("serves", False, f"it does not load in the serving runtime ({found})")
+    words = f"the serving runtime's scores differ from training's by {found:.1g} at most"
+    return Gate("serves", found <= SAME, words)
+
+
+def _against(challenger: Measured, champion: Champion, floors: Floors) -> tuple[Gate, ...]:
+    same = challenger.fingerprint == champion.fingerprint
+    newer = challenger.data_until > champion.data_until
+    until = f"{challenger.data_until:%Y-%m-%d %H:%M}"
+    return (
+        Gate("other_data", not same, f"its data and definition are {'' if same else 'not '}those "
+             f"of version {champion.version}"),
+        Gate("newer_data", newer, f"its last event ({until}) is {'' if newer else 'not '}later "
+             f"than the champion's ({champion.data_until:%Y-%m-%d %H:%M})"),
+        _not_worse(champion, floors),
+    )  # fmt: skip
+
+
+def _not_worse(champion: Champion, floors: Floors) -> Gate:
+    found = champion.worse_by
+    if found is None:
+        words = f"version {champion.version} could not be compared with ({champion.problem})"
+        return Gate("not_worse", True, words)
+    words = (
+        f"on the same test rows its log loss differs from the champion's by {found.value:+.1%} "
+        f"({found.low:+.1%} to {found.high:+.1%}; {floors.margin:+.1%} is allowed)"
+    )
+    return Gate("not_worse", found.high <= floors.margin, words)
+
+
+def _floors(challenger: Measured, floors: Floors) -> tuple[Gate, ...]:
+    converters, error = challenger.converters, challenger.calibration_error
+    allowed = floors.calibration * challenger.positive_rate
+    weak: Mapping[bool, str] = {
+        True: f"it does no better than the base rate where {', '.join(challenger.weak_slices)}",
+        False: "it does better than the base rate in every slice",
+    }
+    return (
+        Gate("enough_converters", converters >= floors.converters,
+             f"{converters:,} visitors of the test part convert, {floors.converters:,} expected"),
+        Gate("calibrated", error <= allowed,
+             f"its calibration error is {error:.4f}, at most {allowed:.4f} expected"),
+        Gate("every_slice", not challenger.weak_slices, weak[bool(challenger.weak_slices)]),
+    )  # fmt: skip

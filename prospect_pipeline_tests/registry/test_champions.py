@@ -1,0 +1,127 @@
+"""The alias moves only with a record of who moved it, when and why; going back is one step."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from prospect_pipeline.cli import cli
+from prospect_pipeline.errors import NoModel, RegistryError
+from prospect_pipeline.registry.champions import Champions, whoever
+from prospect_pipeline.registry.store import ModelVersion, Registry
+from prospect_pipeline_tests.registry.models import register, registry_in, tiny_model
+
+MODEL = tiny_model()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("champions")
+
+
+@pytest.fixture
+def registry(folder: Path, request: pytest.FixtureRequest) -> Registry:
+    return registry_in(folder, model_name=request.node.name)
+
+
+def versions(registry: Registry, count: int) -> list[ModelVersion]:
+    return [register(registry, MODEL) for _ in range(count)]
+
+
+def test_every_change_is_recorded(registry: Registry) -> None:
+    champions = Champions(registry)
+    assert champions.history() == []
+    first, second = versions(registry, 2)
+    assert champions.current() is None
+    assert champions.history() == []
+
+    champions.promote(first, "ann", "it is the first")
+    champions.promote(second, "dagster run 12", 'better: "-1 %" ü')
+
+    assert champions.current() == second
+    told = [(c.version, c.previous, c.who, c.why, c.back) for c in champions.history()]
+    assert told == [
+        ("1", None, "ann", "it is the first", False),
+        ("2", "1", "dagster run 12", 'better: "-1 %" ü', False),
+    ]
+    moments = [change.at for change in champions.history()]
+    assert moments == sorted(moments)
+
+
+def test_going_back_goes_back_step_by_step(registry: Registry) -> None:
+    champions = Champions(registry)
+    for version in versions(registry, 3):
+        champions.promote(version, "dagster", "newer")
+
+    assert champions.rollback("ann", "odd scores").version == "2"
+    assert champions.rollback("ann", "still odd").version == "1"
+    assert champions.current() == registry.resolve("1")
+    with pytest.raises(NoModel, match=r"has no earlier champion .*prospect promote VERSION"):
+        champions.rollback("ann", "and again")
+
+    [*_, last] = champions.history()
+    assert (last.version, last.previous, last.back) == ("1", "2", True)
+    [four] = versions(registry, 1)
+    champions.promote(four, "dagster", "newer")
+    assert champions.rollback("ann", "no").version == "1"
+
+
+def test_without_a_champion_there_is_nothing_to_go_back_to(registry: Registry) -> None:
+    versions(registry, 1)
+
+    with pytest.raises(NoModel, match="has no earlier champion"):
+        Champions(registry).rollback("ann", "why not")
+
+
+def test_a_version_that_does_not_load_never_becomes_champion(registry: Registry) -> None:
+    champions = Champions(registry)
+    first, second = versions(registry, 2)
+    champions.promote(first, "ann", "good")
+    for path in (registry.folder / "artifacts").rglob("model.json"):
+        if belongs(registry, path, second):
+            path.write_text("{")
+
+    with pytest.raises(RegistryError, match="is damaged"):
+        champions.promote(second, "ann", "hope")
+
+    assert champions.current() == first
+    assert len(champions.history()) == 1
+
+
+def belongs(registry: Registry, path: Path, version: ModelVersion) -> bool:
+    with registry.connected() as client:
+        source = client.get_model_version(version.name, version.version).source
+    return str(source).rsplit("/", maxsplit=1)[-1] in str(path)
+
+
+def test_whoever_runs_it_has_a_name() -> None:
+    assert " on " in whoever()
+
+
+def told(command: str, *arguments: str, folder: Path) -> str:
+    options = [*arguments, "--data-dir", str(folder)]
+    result = CliRunner().invoke(cli, [command, *options], catch_exceptions=True)
+    return str(result.exception or result.output).strip()
+
+
+def test_a_person_promotes_and_goes_back_by_one_command(
+    registry: Registry, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODEL_NAME", registry.settings.model_name)
+    versions(registry, 2)
+
+    def back() -> str:
+        return told("rollback", "--why", "odd scores", folder=folder)
+
+    assert told("promote", "1", "--why", "a start", folder=folder) == (
+        "Version 1 is the champion now (there was none before)."
+    )
+    assert told("promote", "2", "--why", "newer", folder=folder) == (
+        "Version 2 is the champion now (before: version 1)."
+    )
+    assert back() == "Version 1 is the champion now (before: version 2)."
+    assert "has no earlier champion to go back to" in back()
+    assert "has no version 9" in told("promote", "9", "--why", "hope", folder=folder)
+    assert [change.why for change in Champions(registry).history()] == [
+        "a start", "newer", "odd scores"
+    ]  # fmt: skip

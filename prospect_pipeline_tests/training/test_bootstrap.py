@@ -1,0 +1,72 @@
+"""Intervals come from drawing visitors: the same draws for all that is compared."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from prospect_pipeline.training.bootstrap import Draws, interval, intervals
+from prospect_pipeline.training.measures import Floats, Ranked
+
+
+def rows(visitors: int, each: int, seed: int = 0) -> tuple["pd.Series[str]", Floats, Floats]:
+    """Visitors whose rows all say the same: label and score are the visitor's."""
+    chance = np.random.default_rng(seed)
+    score = chance.uniform(size=visitors)
+    label = (chance.uniform(size=visitors) < score).astype(float)
+    names = pd.Series([f"v{n}" for n in range(visitors)]).repeat(each).reset_index(drop=True)
+    return names, np.repeat(label, each), np.repeat(score, each)
+
+
+def test_a_draw_takes_each_visitor_whole_and_as_many_as_there_are() -> None:
+    names, *_ = rows(50, 3)
+    weights = np.arange(150, dtype=float)
+
+    for drawn in Draws(names, weights, seed=1, draws=20):
+        times = (drawn[1:] / weights[1:]).round(9)
+        assert all(len(set(times[names[1:] == name])) == 1 for name in set(names))
+    ones = list(Draws(names, np.ones(150), seed=1, draws=20))
+    assert {drawn.sum() for drawn in ones} == {150}
+
+
+def test_the_interval_is_that_of_visitors_not_of_rows() -> None:
+    few = rows(200, 1)
+    many = rows(200, 30)
+
+    def width(given: tuple["pd.Series[str]", Floats, Floats]) -> float:
+        names, labels, scores = given
+        ranked, weights = Ranked.of(labels, scores, 0.5), np.ones(len(names))
+        drawn = Draws(names, weights, seed=0).measure(ranked)
+        return intervals(ranked.measure(weights), drawn)["roc_auc"].width
+
+    assert width(many) == pytest.approx(width(few), rel=0.05)
+
+
+def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
+    held = 0
+    for seed in range(60):
+        names, labels, scores = rows(150, 2, seed)
+        ranked, weights = Ranked.of(labels, scores, 0.5), np.ones(300)
+        drawn = Draws(names, weights, seed, draws=200).measure(ranked)
+        found = intervals(ranked.measure(weights), drawn)["brier"]
+        held += found.low <= 1 / 6 <= found.high  # of scores that are true: E[p (1 - p)]
+    assert 51 <= held <= 60
+
+
+def test_the_same_seed_draws_the_same() -> None:
+    names, labels, scores = rows(30, 2)
+    ranked = Ranked.of(labels, scores, 0.5)
+
+    first, again = (Draws(names, np.ones(60), 7, draws=10).measure(ranked) for _ in range(2))
+    other = Draws(names, np.ones(60), 8, draws=10).measure(ranked)
+
+    pd.testing.assert_frame_equal(first, again)
+    assert not first.equals(other)
+
+
+def test_draws_that_define_nothing_are_left_out() -> None:
+    found = interval(0.5, pd.Series([np.nan, 0.4, 0.6, np.nan]))
+    none = interval(0.5, pd.Series([np.nan, np.nan]))
+
+    assert 0.4 <= found.low < found.high <= 0.6
+    assert str(found).startswith("0.500 (0.4")
+    assert np.isnan(none.low)

@@ -1,0 +1,92 @@
+"""Who becomes champion: every gate on its own, and the words of the decision."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from prospect_pipeline.training.bootstrap import Interval
+from prospect_pipeline.training.promotion import Champion, Floors, Measured, decide
+
+MONDAY = datetime(2026, 5, 4, tzinfo=UTC)
+GOOD = Measured("8", MONDAY, "new", 150, 0.01, 0.1, (), 1e-9)
+CHAMPION = Champion("7", MONDAY - timedelta(days=7), "old", Interval(-0.01, -0.03, 0.01))
+
+
+def failed(challenger: Measured = GOOD, champion: Champion | None = CHAMPION) -> list[str]:
+    return [gate.name for gate in decide(challenger, champion, Floors()).gates if not gate.passed]
+
+
+def test_a_challenger_that_passes_every_gate_takes_the_place() -> None:
+    decision = decide(GOOD, CHAMPION, Floors())
+
+    assert decision.promote
+    assert decision.reason == (
+        "It takes the place of version 7: on the same test rows its log loss differs from the "
+        "champion's by -1.0% (-3.0% to +1.0%; +2.0% is allowed)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("gate", "change"),
+    [
+        ("serves", {"served_difference": "ValueError: truncated"}),
+        ("serves", {"served_difference": 1e-3}),
+        ("enough_converters", {"converters": 29}),
+        ("calibrated", {"calibration_error": 0.026}),
+        ("every_slice", {"weak_slices": ("device Tablet",)}),
+        ("other_data", {"fingerprint": "old"}),
+        ("newer_data", {"data_until": CHAMPION.data_until}),
+    ],
+)
+def test_each_gate_alone_keeps_the_champion(gate: str, change: dict[str, Any]) -> None:
+    challenger = replace(GOOD, **change)
+    decision = decide(challenger, CHAMPION, Floors())
+
+    assert failed(challenger) == [gate]
+    assert not decision.promote
+    assert decision.reason.startswith("Version 7 stays champion: ")
+
+
+def test_one_that_may_be_worse_by_more_than_the_margin_is_refused() -> None:
+    unsure = replace(CHAMPION, worse_by=Interval(0.0, -0.05, 0.021))
+    sure = replace(CHAMPION, worse_by=Interval(0.015, 0.01, 0.019))
+
+    assert failed(champion=unsure) == ["not_worse"]
+    assert failed(champion=sure) == []
+
+
+def test_a_champion_that_no_longer_loads_gives_way() -> None:
+    broken = replace(CHAMPION, worse_by=None, problem="its files are damaged")
+    decision = decide(GOOD, broken, Floors())
+
+    assert decision.promote
+    assert "could not be compared with (its files are damaged)" in decision.reason
+
+
+def test_the_first_version_is_only_warned_about_what_it_lacks() -> None:
+    rough = replace(GOOD, converters=3, calibration_error=0.5)
+    decision = decide(rough, None, Floors())
+
+    assert decision.promote
+    assert decision.reason == (
+        "It is the first version that can be served. It is below what a later one must reach: 3 "
+        "visitors of the test part convert, 30 expected; its calibration error is 0.5000, at most "
+        "0.0250 expected."
+    )
+
+
+def test_a_first_version_that_cannot_be_served_is_none() -> None:
+    decision = decide(replace(GOOD, served_difference="it is empty"), None, Floors())
+
+    assert not decision.promote
+    assert "does not load in the serving runtime (it is empty)" in decision.reason
+
+
+def test_a_decision_is_plain_json() -> None:
+    found = decide(GOOD, CHAMPION, Floors()).to_dict()
+
+    assert found["promoted"] is True
+    assert isinstance(found["gates"], list)
+    assert found["gates"][0].keys() == {"name", "passed", "words"}
