@@ -118,7 +118,7 @@ class OnlineAttributes:
         """
         found = await self._is_published(group)
         before = self._published.get(group)
-        self._published[group] = found
+        self._published = {group: found}  # of another version it would be out of date, once back
         if not found:
             problem = (
                 f"Signals has no published {group}, which the model in use was trained on. Publish "

@@ -28,7 +28,7 @@ from prospect_pipeline.signals.client import CLOCK_HEADER, OnlineAttributes, Onl
 from prospect_pipeline.signals.connection import Connection, Credentials
 from prospect_pipeline_tests.events import NOW, event, write
 from prospect_pipeline_tests.sandbox.conftest import TOKEN, serving, signals_over
-from prospect_pipeline_tests.signals.versions import FIRST, PINNED_SECOND, SECOND
+from prospect_pipeline_tests.signals.versions import FIRST, PINNED_FIRST, PINNED_SECOND, SECOND
 
 SECRET = "s3cret-of-ours"
 KEY = "domain_userid"
@@ -271,6 +271,22 @@ def test_a_version_whose_read_is_refused_is_looked_up_again() -> None:
         for words in use(thrice, lambda: at(url)):
             assert "attribute group 'prospect_scoring_tutorial' version 2" in words
     assert len(asked) == 2
+
+
+def test_a_version_that_comes_back_is_looked_up_again() -> None:
+    signals = Signals(JSONResponse(COLUMNS))
+    asked = registered(signals, PUBLISHED, PUBLISHED, UNPUBLISHED)
+
+    async def there_and_back(online: OnlineAttributes) -> None:
+        await online.read("ann", PINNED_FIRST)
+        await online.read("ann", PINNED_SECOND)
+        with pytest.raises(SignalsError, match=r"no published attribute group .* version 1"):
+            await online.read("ann", PINNED_FIRST)
+
+    with serving(signals.app) as url:
+        use(there_and_back, lambda: at(url))
+
+    assert [path[-1] for path in asked] == ["1", "2", "1"]
 
 
 def test_a_look_up_that_hangs_costs_a_read_no_more_than_its_budget() -> None:
