@@ -10,6 +10,7 @@ import dagster as dg
 import pandas as pd
 
 from prospect_pipeline.attributes import prospect
+from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.errors import SignalsError
 from prospect_pipeline.orchestration import metadata
 from prospect_pipeline.orchestration.described import described
@@ -30,6 +31,7 @@ from prospect_pipeline.writing import whole_file
 
 GROUP = "prospect_scoring"
 SCORED = "test_scores.parquet"
+PINNED = "group_version"
 TAGS = ("as_of", "fingerprint", "group", "window", "last_event")
 
 
@@ -130,6 +132,7 @@ def training_dataframe(
         **made.facts(),
         "sql": made.sql,
         "group": f"{group.name} version {group.version}",
+        PINNED: GroupVersion.of(group).to_json(),
         "horizon": f"{settings.horizon_minutes} minutes",
         "window": " to ".join(str(moment or "ever") for moment in made.anchoring.window),
         "strictly_before": made.anchoring.strictly_before,
@@ -165,6 +168,7 @@ def registered_model(
             "classification_report.txt": judged.classification_report,
             SCORED: _parquet(scored),
         },
+        group=GroupVersion.from_json(facts[PINNED]) if PINNED in facts else None,
     )
     return dg.Output(
         {**vars(version), "threshold": repr(threshold)},

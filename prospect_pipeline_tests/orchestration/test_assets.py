@@ -8,12 +8,14 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from prospect_pipeline.attributes import prospect
+from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.definitions import build_defs
 from prospect_pipeline.orchestration import automation
-from prospect_pipeline.registry.store import Registry
+from prospect_pipeline.registry.store import ModelVersion, Registry
 from prospect_pipeline.sandbox.generator import generate
 from prospect_pipeline.sandbox.store import EventStore
-from prospect_pipeline.settings import DataSettings, RegistrySettings
+from prospect_pipeline.settings import DataSettings, DefinitionSettings, RegistrySettings
 from prospect_pipeline_tests.sandbox.conftest import TOKEN, signals_over
 
 END = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -117,6 +119,17 @@ def test_the_champion_is_the_version_just_registered(
     assert (champion.version, champion.run_id) == (shown["version"], shown["run_id"])
     assert b"WITH copies AS" in registry.read_artifact(champion.run_id, "training.sql")
     assert b"<!doctype html>" in registry.read_artifact(champion.run_id, "report.html")
+
+
+def test_the_registered_version_carries_the_attribute_group_that_it_was_trained_on(
+    everything: dg.ExecuteInProcessResult,
+) -> None:
+    registry = Registry(RegistrySettings.load(), DataSettings.load())
+    made = metadata(everything, "registered_model")
+
+    loaded = registry.load(ModelVersion(made["name"], made["version"], made["run_id"]))
+
+    assert loaded.group == GroupVersion.of(prospect.attribute_group(DefinitionSettings.load()))
 
 
 def test_the_report_is_a_page_with_inline_pictures_in_dagster(
