@@ -302,6 +302,13 @@ class TrainingSettings(_Settings):
         0.02, validation_alias="PROSPECT_PROMOTION_MARGIN"
     )
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(0, validation_alias="PROSPECT_SEED")
+    search_trials: Annotated[int, Field(ge=0, le=1000)] = Field(
+        0, validation_alias="PROSPECT_SEARCH_TRIALS"
+    )
+    # No default: with a bound in time what is found depends on the machine.
+    search_seconds: Annotated[float | None, Field(gt=0, allow_inf_nan=False)] = Field(
+        None, validation_alias="PROSPECT_SEARCH_SECONDS"
+    )
 
     @property
     def horizon(self) -> timedelta:

@@ -24,6 +24,7 @@ from prospect_pipeline.registry.store import ModelVersion
 from prospect_pipeline.settings import DataSettings, DefinitionSettings, TrainingSettings
 from prospect_pipeline.signals.deployment import call, deploy
 from prospect_pipeline.training import dataset, evaluation, model, plots, report
+from prospect_pipeline.training.search import Budget
 from prospect_pipeline.training.split import split as split_frame
 from prospect_pipeline.training.threshold import Rule
 from prospect_pipeline.warehouse.base import DatasetRequest
@@ -142,7 +143,7 @@ def training_dataframe(
 
 @dg.asset(kinds={"xgboost", "mlflow"}, group_name=GROUP)
 def registered_model(
-    training_dataframe: pd.DataFrame, registry: RegistryResource
+    context: dg.AssetExecutionContext, training_dataframe: pd.DataFrame, registry: RegistryResource
 ) -> dg.Output[dict[str, str]]:
     """XGBoost on the 20 columns, in MLflow with everything that says how it came about."""
     settings = TrainingSettings.load()
@@ -151,7 +152,8 @@ def registered_model(
     opened = registry.open()  # before the work, so that a registry that is away is known at once
     dataset.require_trainable(training_dataframe, settings.min_converters)
     split = split_frame(training_dataframe, settings.horizon)
-    trained = model.train(split, settings.seed, rule)
+    budget = Budget(settings.search_trials, settings.search_seconds)
+    trained = model.train(split, settings.seed, rule, budget, context.log.info)
     threshold = trained.threshold.value
     scored = evaluation.score_test(split.test, trained.model, model.baselines(split, settings.seed))
     judged = evaluation.evaluate(scored, split.test, trained.model, threshold)
@@ -164,6 +166,7 @@ def registered_model(
         artifacts={
             "training.sql": facts["sql"],
             "evaluation.json": json.dumps(judged.to_dict(), indent=2),
+            "search.json": json.dumps(trained.search.to_dict(), indent=2),
             "split.json": json.dumps(split.facts(), indent=2),
             "classification_report.txt": judged.classification_report,
             SCORED: _parquet(scored),
@@ -179,6 +182,7 @@ def registered_model(
             "mlflow": opened.address,
             "mlflow_run": metadata.link(opened.run_url(version.run_id)),
             "rounds": trained.params["rounds"],
+            "search": metadata.table(trained.search.table()),
             "intervals": dg.MetadataValue.json(judged.to_dict()["intervals"][evaluation.MODEL]),
             "threshold": threshold,
             "threshold_rule": f"{trained.threshold.rule}: {trained.threshold.why}",

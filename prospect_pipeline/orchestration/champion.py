@@ -10,7 +10,7 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
-from prospect_pipeline.errors import RegistryError
+from prospect_pipeline.errors import InputError, RegistryError
 from prospect_pipeline.orchestration import metadata
 from prospect_pipeline.orchestration.assets import GROUP, SCORED
 from prospect_pipeline.orchestration.resources import RegistryResource
@@ -127,7 +127,7 @@ def _present(
     )
     try:
         scores = registry.load(version).model.score(test)
-    except RegistryError as error:
+    except (InputError, RegistryError) as error:  # other columns than today's, or damaged
         return Champion(known.version, known.data_until, known.fingerprint, None, str(error))
     weight = scored["weight"].to_numpy()
     ranked = [Ranked.of(scored["label"], given, 0.5) for given in (scored[MODEL], scores)]

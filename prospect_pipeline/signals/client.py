@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -76,12 +77,7 @@ class OnlineAttributes:
                 return await reading
             values, _ = await asyncio.gather(reading, self.confirm(group))  # in one budget
             return values
-        except (
-            aiohttp.ClientError,
-            TimeoutError,
-            json.JSONDecodeError,
-            UnicodeDecodeError,
-        ) as error:
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             self._connection = None
             raise SignalsUnavailable(
                 f"Signals gave no answer within {self.timeout.total} s ({type(error).__name__})."
@@ -191,7 +187,7 @@ class OnlineAttributes:
                     f"Signals refused {what} ({reply.status}). "
                     "Is it published, and are the credentials right?"
                 )
-            columns = json.loads(await reply.read())
+            columns = json.loads(await reply.read(), parse_constant=_finite, parse_float=_finite)
             return OnlineValues(_first(columns), _moment(reply.headers.get(CLOCK_HEADER)))
 
     def _pool(self) -> aiohttp.ClientSession:
@@ -242,6 +238,12 @@ def _first(columns: Any) -> dict[str, Any]:
         for name, values in columns.items()
         if isinstance(values, list)
     }
+
+
+def _finite(text: str) -> float | None:
+    """Read a number; what is not finite (NaN, Infinity, 1e999) is null, as JSON knows none."""
+    number = float(text)
+    return number if math.isfinite(number) else None
 
 
 def _moment(header: str | None) -> datetime | None:

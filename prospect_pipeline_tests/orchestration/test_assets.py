@@ -1,5 +1,6 @@
 """The assets, materialized for real: DuckDB, a local Signals over HTTP, MLflow on SQLite."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from prospect_pipeline.registry.store import ModelVersion, Registry
 from prospect_pipeline.sandbox.generator import generate
 from prospect_pipeline.sandbox.store import EventStore
 from prospect_pipeline.settings import DataSettings, DefinitionSettings, RegistrySettings
+from prospect_pipeline.training.model import DEFAULTS
 from prospect_pipeline_tests.sandbox.conftest import TOKEN, signals_over
 
 END = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -184,6 +186,31 @@ def test_training_again_on_the_same_data_gives_the_same_fingerprint_and_metrics(
     ):
         first, second = metadata(everything, asset), metadata(again, asset)
         assert [first[name] for name in names] == [second[name] for name in names]
+
+
+def test_the_trials_of_a_search_go_with_the_version(
+    everything: dg.ExecuteInProcessResult, environment: pytest.MonkeyPatch
+) -> None:
+    with environment.context() as patch:
+        patch.setenv("PROSPECT_SEARCH_TRIALS", "2")
+        shown = metadata(materialize("retrain"), "registered_model")
+    registry = Registry(RegistrySettings.load(), DataSettings.load())
+
+    stored = json.loads(registry.read_artifact(shown["run_id"], "search.json"))
+    before = json.loads(
+        registry.read_artifact(metadata(everything, "registered_model")["run_id"], "search.json")
+    )
+
+    assert [trial["trial"] for trial in stored["trials"]] == [1, 2]
+    assert before["trials"] == stored["trials"][:1]
+    with registry.connected() as client:
+        params = client.get_run(shown["run_id"]).data.params
+    chosen = stored["trials"][stored["chosen"] - 1]
+    assert params["search_trials"] == "2"
+    assert {name: float(params[name]) for name in DEFAULTS} == {
+        name: chosen[name] for name in DEFAULTS
+    }
+    assert shown["search"].startswith("| trial | log_loss | rounds | ")
 
 
 def test_the_definitions_are_loadable_and_retraining_is_weekly() -> None:

@@ -8,13 +8,17 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
+import xgboost
 
+from prospect_pipeline.features import COLUMNS, Encoder
 from prospect_pipeline.orchestration.assets import registered_model
 from prospect_pipeline.orchestration.champion import champion
 from prospect_pipeline.orchestration.resources import RegistryResource, parquet_frames
 from prospect_pipeline.registry.champions import Champions
 from prospect_pipeline.registry.store import Registry
+from prospect_pipeline.scoring import ScoringModel
 from prospect_pipeline.settings import DataSettings, RegistrySettings
+from prospect_pipeline_tests.registry.models import rows
 from prospect_pipeline_tests.training import signal_frame
 
 
@@ -105,4 +109,33 @@ def test_a_champion_that_no_longer_loads_gives_way(registry: Registry) -> None:
     found = retrain(signal_frame(3000, seed=1), week=1)
 
     assert (found["version"], found["promoted"]) == ("2", True)
-    assert "could not be compared with" in found["reason"]
+    assert found["reason"].startswith(
+        "It takes the place of version 1: version 1 could not be compared with (prospect_scoring "
+        "version 1 is damaged and cannot be loaded ("
+    )
+    assert registry.resolve().version == "2"
+
+
+def test_a_champion_of_columns_that_are_gone_gives_way(registry: Registry) -> None:
+    known = rows().assign(gone=1)
+    encoder = Encoder((*COLUMNS, "gone"), Encoder.fit(known).vocabulary)
+    matrix = xgboost.DMatrix(
+        encoder.encode(known),
+        label=known["label"],
+        feature_names=list(encoder.columns),
+        feature_types=encoder.types,
+        enable_categorical=True,
+    )
+    older = ScoringModel(xgboost.train({"nthread": 1}, matrix, num_boost_round=2), encoder)
+    version = registry.log_version(
+        older, example=known.head(5), params={}, metrics={}, tags={}, artifacts={}
+    )
+    Champions(registry).promote(version, "a test", "it is told to")
+
+    found = retrain(signal_frame(3000, seed=1), week=1)
+
+    assert (found["version"], found["promoted"]) == ("2", True)
+    assert found["reason"].startswith(
+        "It takes the place of version 1: version 1 could not be compared with (The data lacks "
+        "the model's column(s) gone; "
+    )

@@ -425,6 +425,21 @@ def test_values_of_another_type_give_an_error_that_tells_nothing(
     assert error(reply, 500)["code"] == "internal"
 
 
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), 10**400, 1e300])
+def test_a_number_without_bounds_is_scored_as_a_null(
+    start: Start, registry: Registry, signals: StandIn, odd: float
+) -> None:
+    register_champion(registry, MODEL)
+    signals.visitors["odd"] = ANN | {"num_page_views_l7d": odd, "num_conversions_l7d": odd}
+    signals.visitors["null"] = ANN | {"num_page_views_l7d": None, "num_conversions_l7d": None}
+
+    with start() as client:
+        found, expected = predict(client, "odd"), predict(client, "null")
+
+    assert found["score"] == expected["score"]
+    assert found["scoring_attributes"] == expected["scoring_attributes"]
+
+
 def test_a_bad_body_leaves_no_trace_of_itself_in_the_log(
     start: Start, registry: Registry, caplog: pytest.LogCaptureFixture
 ) -> None:

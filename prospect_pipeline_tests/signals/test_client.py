@@ -166,6 +166,22 @@ def test_a_reply_is_decoded_as_the_sdk_decodes_it(columns: dict[str, list[Any]])
     assert found.attributes == _format_get_attributes_response(GetAttributesResponse(data=columns))
 
 
+def test_numbers_that_json_does_not_know_are_null() -> None:
+    said = '{"a": [NaN], "b": [Infinity], "c": [-1e999], "d": [1e3], "e": [[1.5, NaN]]}'
+    with serving(Signals(Response(said, media_type="application/json")).app) as url:
+        found = read(url)
+
+    assert found.attributes == {"a": None, "b": None, "c": None, "d": 1000.0, "e": [1.5, None]}
+
+
+def test_a_number_of_too_many_digits_is_no_answer() -> None:
+    said = f'{{"views": [{"9" * 5000}]}}'
+    with serving(Signals(Response(said, media_type="application/json")).app) as url:
+        told = failure(SignalsUnavailable, lambda: at(url))
+
+    assert told == "Signals gave no answer within 10.0 s (ValueError)."
+
+
 def test_a_column_that_is_no_list_is_left_out_as_by_the_sdk() -> None:
     with serving(Signals(JSONResponse({"views": [3], "metadata": {"a": 1}, "x": None})).app) as url:
         assert read(url).attributes == {"views": 3}

@@ -9,10 +9,10 @@ import pytest
 from sklearn.metrics import log_loss
 
 from prospect_pipeline.features import COLUMNS, Encoder
+from prospect_pipeline.training.dataset import NUMERICAL
 from prospect_pipeline.training.model import (
     CATEGORICAL,
     MAX_ROUNDS,
-    NUMERICAL,
     TUTORIAL_NUMERICAL,
     baselines,
     train,
