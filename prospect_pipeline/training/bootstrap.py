@@ -40,6 +40,10 @@ class Interval:
         return {name: end if np.isfinite(end) else None for name, end in vars(self).items()}
 
     def __str__(self) -> str:
+        if not np.isfinite(self.value):
+            return "not known"
+        if not np.isfinite(self.width):
+            return f"{self.value:.3f} (interval not known)"
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 

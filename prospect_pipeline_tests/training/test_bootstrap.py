@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from prospect_pipeline.training.bootstrap import Draws, interval, intervals
+from prospect_pipeline.training.bootstrap import Draws, Interval, interval, intervals
 from prospect_pipeline.training.measures import Floats, Ranked
 
 
@@ -70,3 +70,11 @@ def test_draws_that_define_nothing_are_left_out() -> None:
     assert 0.4 <= found.low < found.high <= 0.6
     assert str(found).startswith("0.500 (0.4")
     assert np.isnan(none.low)
+
+
+def test_what_is_not_defined_is_said_in_words() -> None:
+    nan = float("nan")
+
+    assert str(Interval(0.25, 0.2, 0.3)) == "0.250 (0.200 to 0.300)"
+    assert str(Interval(0.25, nan, nan)) == "0.250 (interval not known)"
+    assert str(Interval(nan, nan, nan)) == "not known"
