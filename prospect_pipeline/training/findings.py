@@ -48,7 +48,8 @@ QUALITY = {
 }
 DRIVERS = {
     "Feature importance": "How much of the loss each column's splits took away in training.",
-    "Permutation importance": "How much worse the rows are scored with a column shuffled.",
+    "Permutation importance": "How much worse the rows are scored with a column shuffled; the thin "
+    "lines reach from the least to the most of several shuffles.",
     "SHAP summary": "How far a column moved each test row's score (blue: low value, red: high).",
 }
 NOTES = QUALITY | DRIVERS
@@ -174,7 +175,7 @@ def by_slice(evaluation: Evaluation) -> Section:
 def _as_share(found: Interval) -> str:
     if not np.isfinite(found.width):
         return str(found)
-    return f"{found.value:.0%} ({found.low:.0%} to {found.high:.0%})"
+    return f"{found.value:z.0%} ({found.low:z.0%} to {found.high:z.0%})"
 
 
 def people(evaluation: Evaluation) -> Section:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -215,7 +216,7 @@ def test_every_slice_has_its_interval_and_small_ones_are_marked(html: str) -> No
     told = section(html, "for-whom-and-how-early")
 
     for one in evaluated().slices:
-        span = f"{one.gain.value:.0%} ({one.gain.low:.0%} to {one.gain.high:.0%})"
+        span = f"{one.gain.value:z.0%} ({one.gain.low:z.0%} to {one.gain.high:z.0%})"
         mark = "few" if one.converters < 20 else ""
         assert f"<td>{one.what.replace(APOSTROPHE, '&#39;')}: {one.value}</td>" in told
         assert f"<td>{span}</td><td>{mark}</td>" in told
@@ -250,6 +251,34 @@ def test_every_colour_follows_the_dark_mode(html: str) -> None:
     pictures = "".join(re.findall(r"<svg.*?</svg>", html, flags=re.S))
     assert "var(--ink)" in pictures
     assert not [colour for colour in (*LIGHT.values(), "#ffffff", "white") if colour in pictures]
+
+
+def test_a_phone_in_the_dark_shows_the_page_whole_and_its_pictures_in_light_ink(
+    html: str, chromium: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "report.html").write_text(html)
+    dark = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    phone = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    try:
+        chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", dark)
+        chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+        chromium.get((tmp_path / "report.html").as_uri())
+        width, ink, box = chromium.execute_script(
+            "const look = (what) => getComputedStyle(document.querySelector(what));"
+            "return [document.documentElement.scrollWidth, look('figure svg text').fill,"
+            " look('figure').backgroundColor]"
+        )
+    finally:
+        chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+        chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+    assert width == 390
+    assert (ink, box) == (rgb(DARK["ink"]), rgb(DARK["card"]))
+
+
+def rgb(colour: str) -> str:
+    """A colour as a browser says it."""
+    return f"rgb({', '.join(str(int(colour[n : n + 2], 16)) for n in (1, 3, 5))})"
 
 
 def test_the_page_is_light(html: str) -> None:
