@@ -4,6 +4,7 @@
 
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -214,13 +215,11 @@ def evaluation_report(
         TrainingSettings.load().seed,
     )
     drawn = plots.figures(judged)
-    pictures = {title: plots.as_svg(figure) for title, figure in drawn.items()}
+    pictures = {name: plots.as_svg(one) for name, one in drawn.items()}
     told = reported(opened, version, judged, test, _facts(training_dataframe), pictures)
     page = report.render(told)
     opened.add_artifacts(version.run_id, {"report.html": page})
-    path = DataSettings.load().root / "reports" / f"{version.name}-{version.version}.html"
-    with whole_file(path) as unfinished:
-        unfinished.write_text(page, encoding="utf-8")
+    path = _written(page, version)
     return dg.MaterializeResult(
         metadata={
             "report": dg.MetadataValue.path(str(path)),
@@ -231,12 +230,17 @@ def evaluation_report(
             **judged.headline,
             "metrics": _metrics(judged),
             "classification_report": metadata.code(judged.classification_report, "text"),
-            **{
-                title: metadata.picture(plots.as_png(figure), title)
-                for title, figure in drawn.items()
-            },
+            **{name: metadata.picture(plots.as_png(one), name) for name, one in drawn.items()},
         }
     )
+
+
+def _written(page: str, version: ModelVersion) -> Path:
+    """Write a report under the data directory, and return where it is."""
+    path = DataSettings.load().root / "reports" / f"{version.name}-{version.version}.html"
+    with whole_file(path) as unfinished:
+        unfinished.write_text(page, encoding="utf-8")
+    return path
 
 
 def _facts(frame: pd.DataFrame) -> dict[str, Any]:

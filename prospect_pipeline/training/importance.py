@@ -9,7 +9,7 @@ import pandas as pd
 from prospect_pipeline.scoring import Floats, ScoringModel
 
 PERMUTED_ROWS = 2000
-SHUFFLES = 5
+SHUFFLES = 3
 
 
 def spread_rows(count: int, most: int) -> npt.NDArray[np.intp]:

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from prospect_pipeline.training.visitors import REASONS, VISITORS, explained
+from prospect_pipeline.training.visitors import REASONS, VISITORS, Explained, explained
 from prospect_pipeline_tests.training import anchor, frame, signal_model, signal_split
 
 THRESHOLD = 0.3
 
 
-def told(threshold: float = THRESHOLD):  # type: ignore[no-untyped-def]
+def told(threshold: float = THRESHOLD) -> list[Explained]:
     test, model = signal_split().test, signal_model().model
     labels = test["label"].to_numpy(float)
     return explained(test, labels, model.score(test), model, threshold)
