@@ -4,6 +4,7 @@
 
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -14,6 +15,7 @@ from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.errors import SignalsError
 from prospect_pipeline.orchestration import metadata
 from prospect_pipeline.orchestration.described import described
+from prospect_pipeline.orchestration.reported import goal, reported
 from prospect_pipeline.orchestration.resources import (
     EventSource,
     RegistryResource,
@@ -134,6 +136,7 @@ def training_dataframe(
         "sql": made.sql,
         "group": f"{group.name} version {group.version}",
         PINNED: GroupVersion.of(group).to_json(),
+        "goal": goal(settings),
         "horizon": f"{settings.horizon_minutes} minutes",
         "window": " to ".join(str(moment or "ever") for moment in made.anchoring.window),
         "strictly_before": made.anchoring.strictly_before,
@@ -156,11 +159,15 @@ def registered_model(
     trained = model.train(split, settings.seed, rule, budget, context.log.info)
     threshold = trained.threshold.value
     scored = evaluation.score_test(split.test, trained.model, model.baselines(split, settings.seed))
-    judged = evaluation.evaluate(scored, split.test, trained.model, threshold)
+    judged = evaluation.evaluate(scored, split.test, trained.model, threshold, settings.seed)
     version = opened.log_version(
         trained.model,
         example=split.train.head(5),
-        params={**trained.params, "threshold": threshold},
+        params={
+            **trained.params,
+            "threshold": threshold,
+            "threshold_why": trained.threshold.why,
+        },
         metrics=judged.flat_metrics(),
         tags={name: str(facts[name]) for name in TAGS},
         artifacts={
@@ -193,7 +200,7 @@ def registered_model(
     )
 
 
-@dg.asset(kinds={"html", "mlflow"}, group_name=GROUP)
+@dg.asset(kinds={"html", "mlflow"}, group_name=GROUP, deps=["champion"])
 def evaluation_report(
     training_dataframe: pd.DataFrame,
     registered_model: dict[str, str],
@@ -202,47 +209,46 @@ def evaluation_report(
     """One self-contained page on the registered model, also stored with its MLflow run.
 
     Drawn from the registered version as it was stored, so that a version that does not load is
-    noticed here.
+    noticed here; whether it was promoted, and over which champion, is read from its run.
     """
     opened = registry.open()
     version = ModelVersion(**{k: registered_model[k] for k in ("name", "version", "run_id")})
-    loaded = opened.load(version)
     scored = pd.read_parquet(io.BytesIO(opened.read_artifact(version.run_id, SCORED)))
-    parts = json.loads(opened.read_artifact(version.run_id, "split.json"))
     test = scored[[dataset.KEY, "event_id"]].merge(training_dataframe, validate="1:1")
-    judged = evaluation.evaluate(scored, test, loaded.model, float(registered_model["threshold"]))
-    facts = _facts(training_dataframe)
-    page = report.render(
-        judged,
-        {
-            "model": version.name,
-            "version": version.version,
-            "run": version.run_id,
-            "attribute group": facts["group"],
-            "registry": opened.address,
-        },
-        _data_facts(facts),
-        parts,
-        facts["horizon"],
+    judged = evaluation.evaluate(
+        scored,
+        test,
+        opened.load(version).model,
+        float(registered_model["threshold"]),
+        TrainingSettings.load().seed,
     )
+    drawn = plots.figures(judged)
+    pictures = {name: plots.as_svg(one) for name, one in drawn.items()}
+    told = reported(opened, version, judged, test, _facts(training_dataframe), pictures)
+    page = report.render(told)
     opened.add_artifacts(version.run_id, {"report.html": page})
-    path = DataSettings.load().root / "reports" / f"{version.name}-{version.version}.html"
-    with whole_file(path) as unfinished:
-        unfinished.write_text(page, encoding="utf-8")
+    path = _written(page, version)
     return dg.MaterializeResult(
         metadata={
             "report": dg.MetadataValue.path(str(path)),
             "open": dg.MetadataValue.url(path.as_uri()),
             "mlflow_run": metadata.link(opened.run_url(version.run_id)),
+            "decision": told.decision.told if told.decision else "none recorded",
+            "champion_before": told.before.version if told.before else "none",
             **judged.headline,
             "metrics": _metrics(judged),
             "classification_report": metadata.code(judged.classification_report, "text"),
-            **{
-                title: metadata.picture(plots.as_png(figure), title)
-                for title, figure in plots.figures(judged).items()
-            },
+            **{name: metadata.picture(plots.as_png(one), name) for name, one in drawn.items()},
         }
     )
+
+
+def _written(page: str, version: ModelVersion) -> Path:
+    """Write a report under the data directory, and return where it is."""
+    path = DataSettings.load().root / "reports" / f"{version.name}-{version.version}.html"
+    with whole_file(path) as unfinished:
+        unfinished.write_text(page, encoding="utf-8")
+    return path
 
 
 def _facts(frame: pd.DataFrame) -> dict[str, Any]:
@@ -252,20 +258,6 @@ def _facts(frame: pd.DataFrame) -> dict[str, Any]:
 
 def _metrics(judged: evaluation.Evaluation) -> dg.MarkdownMetadataValue:
     return metadata.table([{"scorer": name, **values} for name, values in judged.metrics.items()])
-
-
-def _data_facts(facts: dict[str, Any]) -> dict[str, str]:
-    dropped = ", ".join(f"{count:,} {reason}" for reason, count in facts["dropped"].items())
-    return {
-        "As of": facts["as_of"],
-        "Visitors first seen": facts["window"],
-        "Atomic events": f"{facts['events']:,}",
-        "Training rows": f"{facts['rows']:,}",
-        "Positive rows": f"{facts['positives']:,} ({facts['positives'] / facts['rows']:.2%})",
-        "Events that became no row": dropped or "none",
-        "Label": f"a form within {facts['horizon']}, strictly after the row's moment",
-        "Fingerprint of definition and data": facts["fingerprint"],
-    }
 
 
 def _parquet(frame: pd.DataFrame) -> bytes:

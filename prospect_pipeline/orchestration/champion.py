@@ -13,6 +13,7 @@ import pandas as pd
 from prospect_pipeline.errors import InputError, RegistryError
 from prospect_pipeline.orchestration import metadata
 from prospect_pipeline.orchestration.assets import GROUP, SCORED
+from prospect_pipeline.orchestration.reported import decision_file
 from prospect_pipeline.orchestration.resources import RegistryResource
 from prospect_pipeline.registry.champions import Champions
 from prospect_pipeline.registry.store import ModelVersion, Registry
@@ -39,7 +40,7 @@ def champion(
 
     Without a champion the first version that can be served becomes it. Otherwise the new one has to
     be trained on newer data, and not be worse on the same test visitors; whatever comes of it, the
-    reason is recorded with the version.
+    reason is recorded with the version, and in its run, for the report.
     """
     opened, settings = registry.open(), TrainingSettings.load()
     challenger = ModelVersion(**{k: registered_model[k] for k in ("name", "version", "run_id")})
@@ -58,9 +59,10 @@ def champion(
             decision = decide(measured, present, Floors(margin=settings.promotion_margin))
             if decision.promote:
                 champions.promote(challenger, f"dagster run {context.run.run_id}", decision.reason)
+            told = "promoted" if decision.promote else "refused"
+            opened.tag_version(challenger, {"decision": told, "reason": decision.reason})
+            opened.add_artifacts(challenger.run_id, decision_file(decision, before))
         after = champions.current()
-    told = "promoted" if decision.promote else "refused"
-    opened.tag_version(challenger, {"decision": told, "reason": decision.reason})
     context.log.info(f"Version {challenger.version}: {decision.reason}")
     return dg.MaterializeResult(
         metadata={

@@ -202,6 +202,11 @@ class Registry:
         with self.connected() as client:
             return dict(client.get_run(run_id).data.tags)
 
+    def run_params(self, run_id: str) -> dict[str, str]:
+        """Return what a version's run was trained with, as text."""
+        with self.connected() as client:
+            return dict(client.get_run(run_id).data.params)
+
     def tag_version(self, version: ModelVersion, tags: Mapping[str, str]) -> None:
         """Set tags of a version."""
         with self.connected() as client:

@@ -64,6 +64,7 @@ DEFAULTS: dict[str, float] = {
 THREADS = 2
 
 CATEGORICAL = [feature.name for feature in FEATURES if feature.categorical]
+PRICING = "num_pricing_views_l7d"
 TUTORIAL_NUMERICAL = [name for name in NUMERICAL if not name.startswith("had_conversions_")]
 
 
@@ -143,7 +144,8 @@ def baselines(split: Split, seed: int) -> dict[str, Scores]:
 
     They train on what the model has learnt from. The tutorial's pipeline is Snowplow's: scaled
     counts, one-hot categories, XGBoost's defaults; its transformer leaves out the two
-    ``had_conversions_*``, so 18 columns.
+    ``had_conversions_*``, so 18 columns. The rule tells apart whether pricing was viewed within
+    seven days, as a salesperson would, and knows the share of positives in either case.
     """
     known = split.known
     tutorial = _pipeline(
@@ -155,8 +157,23 @@ def baselines(split: Split, seed: int) -> dict[str, Scores]:
     return {
         "tutorial pipeline": _fitted(tutorial, known, split.test),
         "logistic regression": _fitted(logistic, known, split.test),
+        "viewed pricing": _viewed_pricing(known, split.test, rate),
         "base rate": np.full(len(split.test), rate),
     }
+
+
+def _viewed_pricing(known: pd.DataFrame, test: pd.DataFrame, rate: float) -> Scores:
+    """Return each row's share of positives among known rows that are alike in that one respect.
+
+    One more row at the base rate keeps a share within 0 and 1, even where no row is alike.
+    """
+    weight, positive = weights(known), known["label"].to_numpy(np.float64)
+    seen = known[PRICING].to_numpy() > 0
+    shares = [
+        float((weight[rows] @ positive[rows] + rate) / (weight[rows].sum() + 1))
+        for rows in (~seen, seen)
+    ]
+    return np.where(test[PRICING].to_numpy() > 0, shares[1], shares[0])
 
 
 def weights(frame: pd.DataFrame) -> Scores:

@@ -12,6 +12,7 @@ import pytest
 from prospect_pipeline.attributes import prospect
 from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.definitions import build_defs
+from prospect_pipeline.features import COLUMNS
 from prospect_pipeline.orchestration import automation
 from prospect_pipeline.registry.store import ModelVersion, Registry
 from prospect_pipeline.sandbox.generator import generate
@@ -141,7 +142,37 @@ def test_the_report_is_a_page_with_inline_pictures_in_dagster(
 
     assert Path(shown["report"]).read_text().startswith("<!doctype html>")
     assert shown["ROC"].startswith("![ROC](data:image/png;base64,")
+    assert shown["Permutation importance"].startswith("![Permutation importance](data:")
     assert 0 < shown["roc_auc"] < 1
+    assert shown["decision"].startswith("Promoted. It is the first version that can be served.")
+    assert shown["champion_before"] == "none"
+
+
+def test_the_run_holds_the_report_the_decision_and_every_number(
+    everything: dg.ExecuteInProcessResult,
+) -> None:
+    run = metadata(everything, "registered_model")["run_id"]
+    registry = Registry(RegistrySettings.load(), DataSettings.load())
+
+    page = registry.read_artifact(run, "report.html").decode()
+    numbers = json.loads(registry.read_artifact(run, "evaluation.json"))
+    decision = json.loads(registry.read_artifact(run, "decision.json"))
+
+    assert page == Path(metadata(everything, "evaluation_report")["report"]).read_text()
+    assert len(page) < 1_500_000
+    assert "How likely is it that this visitor sends a form within the next 60 minutes?" in page
+    assert set(numbers["metrics"]) == {
+        "model", "tutorial pipeline", "logistic regression", "viewed pricing", "base rate"
+    }  # fmt: skip
+    assert set(numbers["permutation"]) == set(COLUMNS)
+    assert {"device", "app", "visitor"} <= {one["what"] for one in numbers["slices"]}
+    assert (decision["promoted"], decision["champion"]) == (True, None)
+
+
+def test_the_report_comes_after_the_champion() -> None:
+    graph = build_defs().resolve_asset_graph()
+
+    assert dg.AssetKey("champion") in graph.get(dg.AssetKey("evaluation_report")).parent_keys
 
 
 def test_a_model_trains_on_anchors_of_ones_own(
