@@ -15,13 +15,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import sqlglot
-from snowflake.connector import Error
+from snowflake.connector.errors import Error, OperationalError
 
 from prospect_pipeline.attributes.expressions import moment, name
 from prospect_pipeline.attributes.plan import needed_columns
 from prospect_pipeline.attributes.properties import ColumnType, column_type, key_source
 from prospect_pipeline.attributes.sql import TrainingQuery
-from prospect_pipeline.errors import EventsError
+from prospect_pipeline.errors import EventsError, WarehouseUnavailable
 from prospect_pipeline.warehouse.anchors import read_anchors
 from prospect_pipeline.warehouse.base import (
     DatasetRequest,
@@ -234,6 +234,11 @@ def _run(connection: Any, query: str, given: list[Any] | None = None) -> Any:
     cursor = connection.cursor()
     try:
         return cursor.execute(query, given)
+    except OperationalError as error:  # the connector's name for a network or service that failed
+        raise WarehouseUnavailable(
+            f"Snowflake does not answer (query {error.sfqid or 'without an id'}): {error.msg} "
+            "Check the network and Snowflake's status, then run this again."
+        ) from None
     except Error as error:
         raise EventsError(
             f"Snowflake refused (query {error.sfqid or 'without an id'}): {error.msg} Check "

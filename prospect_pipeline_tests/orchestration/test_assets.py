@@ -9,7 +9,6 @@ import dagster as dg
 import pytest
 
 from prospect_pipeline.definitions import build_defs
-from prospect_pipeline.orchestration import automation
 from prospect_pipeline.registry.store import Registry
 from prospect_pipeline.sandbox.generator import generate
 from prospect_pipeline.sandbox.store import EventStore
@@ -173,10 +172,8 @@ def test_training_again_on_the_same_data_gives_the_same_fingerprint_and_metrics(
         assert [first[name] for name in names] == [second[name] for name in names]
 
 
-def test_the_definitions_are_loadable_and_retraining_is_weekly() -> None:
+def test_the_definitions_are_loadable_and_retraining_leaves_signals_alone() -> None:
     dg.Definitions.validate_loadable(build_defs())
 
-    assert automation.weekly_retraining.cron_schedule == "0 5 * * 1"
-    assert automation.weekly_retraining.job_name == "retrain"
     selected = build_defs().resolve_job_def("retrain").asset_layer.executable_asset_keys
     assert dg.AssetKey("signals_configuration") not in selected
