@@ -46,13 +46,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class Weeks:
-    """Four runs: two Mondays, the second one's data again, and the first Monday's as-of."""
+    """Four runs: two Mondays, the second one's data again, and the first Monday's as-of.
+
+    Before the second, one is killed where its version was to be registered.
+    """
 
     def __init__(self, instance: dg.DagsterInstance) -> None:
         self.instance = instance
         load_events(5000, END - WEEK)
         self.first = self.tick(MONDAY)
         load_events(5000, END)
+        self.killed = start(DataSettings.load().root / "home", "registering", "").wait(timeout=240)
+        self.champion_then, self.versions_then = Champions(registry()).current(), versions()
         self.second = self.tick(MONDAY + WEEK)
         self.again = self.tick(MONDAY + 2 * WEEK)
         self.backfilled = retrain(instance, self.frame(self.first).attrs["as_of"])
@@ -89,6 +94,12 @@ def test_a_newer_week_that_is_not_worse_takes_the_place(weeks: Weeks) -> None:
     assert run.tags[TICK_TAG] == "2026-05-04T05:00:00+00:00"
 
 
+def test_a_training_that_is_killed_leaves_the_champion_alone(weeks: Weeks) -> None:
+    assert weeks.killed == -signal.SIGKILL
+    assert [each.version for each in weeks.versions_then] == ["1"]
+    assert weeks.champion_then == weeks.versions_then[0]
+
+
 def test_the_same_week_again_does_not_flap(weeks: Weeks) -> None:
     again = shown(weeks.again, "champion")
 
@@ -122,6 +133,7 @@ def test_a_training_as_of_a_past_day_passes_its_checks_and_is_never_promoted(
     assert datetime.fromisoformat(tags["as_of"]) < END - WEEK
 
 
+@pytest.mark.long
 def test_two_trainings_at_once_do_not_meet(folder: Path) -> None:
     load_events(1500)
     before = register_champion(registry(), tiny_model())
@@ -147,13 +159,8 @@ def test_two_trainings_at_once_do_not_meet(folder: Path) -> None:
     assert len(champions.history()) == 1 + len(promoted)
 
 
-@pytest.mark.parametrize(
-    "step",
-    [
-        pytest.param(step, marks=[] if step == "registering" else pytest.mark.long)
-        for step in KILLED_AT
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("step", KILLED_AT)
 def test_a_training_that_is_killed_leaves_the_champion_and_the_next_one_works(
     folder: Path, step: str
 ) -> None:
