@@ -30,6 +30,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytest.Mon
         patch.setenv("SP_SANDBOX_URL", signals.api_client.api_url)
         patch.setenv("SP_SANDBOX_TOKEN", TOKEN)
         patch.setenv("PROSPECT_AS_OF", END.isoformat())
+        patch.setenv("PROSPECT_CLOCK", "last-event")
         patch.setenv("MIN_CONVERTERS", "20")
         yield patch
 
@@ -66,6 +67,9 @@ def test_everything_materializes_and_passes_its_checks(
         "no_leakage",
         "events_are_fresh",
         "counts_like_last_run",
+        "labels_follow",
+        "events_arrive",
+        "served_equals_trained",
     }
 
 

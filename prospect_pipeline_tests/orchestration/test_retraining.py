@@ -164,7 +164,7 @@ def test_two_trainings_at_once_do_not_meet(folder: Path) -> None:
 def test_a_training_that_is_killed_leaves_the_champion_and_the_next_one_works(
     folder: Path, step: str
 ) -> None:
-    load_events(1500)
+    load_events(5000)  # enough for the new version to be promoted
     before = register_champion(registry(), tiny_model())
 
     status = start(folder / "home", step, "").wait(timeout=240)
