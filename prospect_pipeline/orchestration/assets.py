@@ -4,11 +4,13 @@
 
 import io
 import json
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pandas as pd
+from pydantic import Field
 
 from prospect_pipeline.attributes import prospect
 from prospect_pipeline.attributes.version import GroupVersion
@@ -22,6 +24,7 @@ from prospect_pipeline.orchestration.resources import (
     SignalsResource,
     WarehouseResource,
 )
+from prospect_pipeline.orchestration.retries import RETRIES, retried_where_it_may_pass
 from prospect_pipeline.registry.store import ModelVersion
 from prospect_pipeline.settings import DataSettings, DefinitionSettings, TrainingSettings
 from prospect_pipeline.signals.deployment import call, deploy
@@ -29,16 +32,26 @@ from prospect_pipeline.training import dataset, evaluation, model, plots, report
 from prospect_pipeline.training.search import Budget
 from prospect_pipeline.training.split import split as split_frame
 from prospect_pipeline.training.threshold import Rule
-from prospect_pipeline.warehouse.base import DatasetRequest
+from prospect_pipeline.warehouse.base import DatasetRequest, TrainingSet, Warehouse
 from prospect_pipeline.writing import whole_file
 
 GROUP = "prospect_scoring"
 SCORED = "test_scores.parquet"
 PINNED = "group_version"
 TAGS = ("as_of", "fingerprint", "group", "window", "last_event")
+EVERY_WEEK = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=8))
 
 
-@dg.asset(kinds={"snowplow", "duckdb"}, group_name=GROUP)
+class AsOf(dg.Config):
+    """The cohort's today: a run with it trains as if nothing had happened since."""
+
+    as_of: str | None = Field(
+        None, description="ISO moment (UTC). Default: PROSPECT_AS_OF, else just after all events."
+    )
+
+
+@dg.asset(kinds={"snowplow", "duckdb"}, group_name=GROUP, retry_policy=RETRIES)
+@retried_where_it_may_pass
 def atomic_events(
     context: dg.AssetExecutionContext,
     warehouse: WarehouseResource,
@@ -64,7 +77,10 @@ def atomic_events(
     )
 
 
-@dg.asset(kinds={"snowplow", "python"}, group_name=GROUP, deps=[atomic_events])
+@dg.asset(
+    kinds={"snowplow", "python"}, group_name=GROUP, deps=[atomic_events], retry_policy=RETRIES
+)
+@retried_where_it_may_pass
 def signals_configuration(
     context: dg.AssetExecutionContext, signals: SignalsResource
 ) -> dg.MaterializeResult[Any]:
@@ -118,21 +134,27 @@ def signals_configuration(
     group_name=GROUP,
     deps=[atomic_events],
     io_manager_key="frames",
+    retry_policy=RETRIES,
 )
+@retried_where_it_may_pass
 def training_dataframe(
-    context: dg.AssetExecutionContext, warehouse: WarehouseResource
+    context: dg.AssetExecutionContext, config: AsOf, warehouse: WarehouseResource
 ) -> dg.Output[pd.DataFrame]:
     """Every anchor of the cohort: the 20 columns as of its moment, and the label after it."""
-    settings = TrainingSettings.load()
+    settings = TrainingSettings.load(as_of=config.as_of)
     group = prospect.attribute_group(DefinitionSettings.load())
-    made = warehouse.open().training_set(DatasetRequest(group, settings))
+    opened = warehouse.open()
+    made = opened.training_set(DatasetRequest(group, settings))
     for note in made.notes:
         context.log.warning(note)
+    last = _last_event_read(opened, made)
     frame = made.table.to_pandas()
     if "event_id" not in frame:  # the user's own anchors are moments: what tells them apart
         frame.insert(2, "event_id", frame["anchor_ts"].map(str))
     frame.attrs = {
         **made.facts(),
+        "as_of_given": settings.as_of is not None,
+        "last_event": last.isoformat(),
         "sql": made.sql,
         "group": f"{group.name} version {group.version}",
         PINNED: GroupVersion.of(group).to_json(),
@@ -144,7 +166,13 @@ def training_dataframe(
     return dg.Output(frame, metadata=described(frame, made))
 
 
-@dg.asset(kinds={"xgboost", "mlflow"}, group_name=GROUP)
+@dg.asset(
+    kinds={"xgboost", "mlflow"},
+    group_name=GROUP,
+    retry_policy=RETRIES,
+    freshness_policy=EVERY_WEEK,
+)
+@retried_where_it_may_pass
 def registered_model(
     context: dg.AssetExecutionContext, training_dataframe: pd.DataFrame, registry: RegistryResource
 ) -> dg.Output[dict[str, str]]:
@@ -200,7 +228,8 @@ def registered_model(
     )
 
 
-@dg.asset(kinds={"html", "mlflow"}, group_name=GROUP, deps=["champion"])
+@dg.asset(kinds={"html", "mlflow"}, group_name=GROUP, deps=["champion"], retry_policy=RETRIES)
+@retried_where_it_may_pass
 def evaluation_report(
     training_dataframe: pd.DataFrame,
     registered_model: dict[str, str],
@@ -249,6 +278,12 @@ def _written(page: str, version: ModelVersion) -> Path:
     with whole_file(path) as unfinished:
         unfinished.write_text(page, encoding="utf-8")
     return path
+
+
+def _last_event_read(warehouse: Warehouse, made: TrainingSet) -> datetime:
+    """Return when the last event up to as-of was: what a version's age is judged by."""
+    as_of = made.anchoring.as_of
+    return made.span.last if made.span.last <= as_of else warehouse.span(until=as_of).last
 
 
 def _facts(frame: pd.DataFrame) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from prospect_pipeline.orchestration import metadata
 from prospect_pipeline.orchestration.assets import GROUP, SCORED
 from prospect_pipeline.orchestration.reported import decision_file
 from prospect_pipeline.orchestration.resources import RegistryResource
+from prospect_pipeline.orchestration.retries import RETRIES, retried_where_it_may_pass
 from prospect_pipeline.registry.champions import Champions
 from prospect_pipeline.registry.store import ModelVersion, Registry
 from prospect_pipeline.settings import TrainingSettings
@@ -29,7 +30,8 @@ SERVED_ROWS = 200
 EVER = datetime.min.replace(tzinfo=UTC)
 
 
-@dg.asset(kinds={"mlflow"}, group_name=GROUP)
+@dg.asset(kinds={"mlflow"}, group_name=GROUP, retry_policy=RETRIES)
+@retried_where_it_may_pass
 def champion(
     context: dg.AssetExecutionContext,
     training_dataframe: pd.DataFrame,

@@ -18,6 +18,7 @@ from prospect_pipeline.errors import StackError
 from prospect_pipeline.sandbox import address
 from prospect_pipeline.sandbox.store import Loaded
 from prospect_pipeline.settings import (
+    AutomationSettings,
     Clock,
     DataSettings,
     DefinitionSettings,
@@ -95,7 +96,9 @@ class Run:
         registry = RegistrySettings.load()
         training = TrainingSettings.load(as_of=self.options.as_of, cohort=self.options.cohort)
         Rule.parse(training.threshold)
-        for settings in (Clock, DefinitionSettings, ServingSettings, SnowflakeSettings):
+        for settings in (
+            AutomationSettings, Clock, DefinitionSettings, ServingSettings, SnowflakeSettings
+        ):  # fmt: skip
             settings.load()
         if registry.tracking_uri:
             from prospect_pipeline.registry.store import Registry  # slow, and seldom needed
@@ -115,6 +118,7 @@ class Run:
         as_of = TrainingSettings.load(as_of=self.options.as_of).as_of_moment or last + MICROSECOND
         environment = {
             "MLFLOW_UI_URL": services.url(ports.mlflow),
+            "DAGSTER_UI_URL": services.url(ports.dagster),
             "PROSPECT_DATA_DIR": str(self.options.data.root),
             "PROSPECT_AS_OF": as_of.isoformat(),
             "MODEL_POLL_SECONDS": "1",

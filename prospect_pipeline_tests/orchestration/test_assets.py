@@ -13,7 +13,6 @@ from prospect_pipeline.attributes import prospect
 from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.definitions import build_defs
 from prospect_pipeline.features import COLUMNS
-from prospect_pipeline.orchestration import automation
 from prospect_pipeline.registry.store import ModelVersion, Registry
 from prospect_pipeline.sandbox.generator import generate
 from prospect_pipeline.sandbox.store import EventStore
@@ -36,6 +35,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytest.Mon
         patch.setenv("SP_SANDBOX_URL", signals.api_client.api_url)
         patch.setenv("SP_SANDBOX_TOKEN", TOKEN)
         patch.setenv("PROSPECT_AS_OF", END.isoformat())
+        patch.setenv("PROSPECT_CLOCK", "last-event")
         patch.setenv("MIN_CONVERTERS", "20")
         yield patch
 
@@ -72,6 +72,9 @@ def test_everything_materializes_and_passes_its_checks(
         "no_leakage",
         "events_are_fresh",
         "counts_like_last_run",
+        "labels_follow",
+        "events_arrive",
+        "served_equals_trained",
     }
 
 
@@ -244,10 +247,8 @@ def test_the_trials_of_a_search_go_with_the_version(
     assert shown["search"].startswith("| trial | log_loss | rounds | ")
 
 
-def test_the_definitions_are_loadable_and_retraining_is_weekly() -> None:
+def test_the_definitions_are_loadable_and_retraining_leaves_signals_alone() -> None:
     dg.Definitions.validate_loadable(build_defs())
 
-    assert automation.weekly_retraining.cron_schedule == "0 5 * * 1"
-    assert automation.weekly_retraining.job_name == "retrain"
     selected = build_defs().resolve_job_def("retrain").asset_layer.executable_asset_keys
     assert dg.AssetKey("signals_configuration") not in selected

@@ -126,8 +126,10 @@ def test_the_schedule_and_the_assets_are_in_dagster(
         "registered_model",
         "evaluation_report",
     }
-    [schedule] = found["schedulesOrError"]["results"]
-    assert schedule["scheduleState"]["status"] == "RUNNING"
+    assert {
+        (schedule["name"], schedule["scheduleState"]["status"])
+        for schedule in found["schedulesOrError"]["results"]
+    } == {("weekly_retraining", "RUNNING"), ("daily_look_at_events", "RUNNING")}
 
 
 def test_prospect_score_finds_the_running_service(
