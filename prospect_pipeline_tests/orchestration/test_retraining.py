@@ -206,7 +206,7 @@ def test_a_registry_that_goes_away_in_the_middle_has_nothing_half_registered(
 
         monkeypatch.setattr(place, name, going)
         with pytest.raises(RegistryError, match=f"MLflow at {services.url(port)} cannot be used"):
-            registered_model(frame, registry=RegistryResource())
+            registered_model(dg.build_asset_context(), frame, registry=RegistryResource())
 
     monkeypatch.delenv("MLFLOW_TRACKING_URI")  # the same registry, without the server
     assert versions() == [before]

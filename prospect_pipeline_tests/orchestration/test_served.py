@@ -17,8 +17,9 @@ from prospect_pipeline.settings import DataSettings, RegistrySettings
 from prospect_pipeline.stack.scores import RUN_FILE, RunningService
 from prospect_pipeline_tests.registry.models import register, register_champion, tiny_model
 from prospect_pipeline_tests.sandbox.conftest import serving
-from prospect_pipeline_tests.serving.test_service import ANN, SECRET, StandIn, service
-from prospect_pipeline_tests.serving.test_service import without_metrics as without_metrics
+from prospect_pipeline_tests.serving.conftest import without_metrics as without_metrics
+from prospect_pipeline_tests.serving.services import SECRET, service
+from prospect_pipeline_tests.serving.test_service import ANN, StandIn
 
 VISITORS = pd.DataFrame({"domain_userid": ["ann", "bob", "ann", "eve"]})
 
