@@ -10,6 +10,7 @@
      ├─ DefinitionError            an attribute definition that makes no sense
      │   ├─ UnsupportedAttribute   makes sense, but is not supported here
      │   └─ DefinitionConflict     differs from what is published under the same version
+     ├─ WarehouseUnavailable       the warehouse did not answer
      ├─ TrainingError              the training set cannot give a model
      ├─ SignalsError               Signals answered with an error
      │   └─ SignalsUnavailable     Signals did not answer in time
@@ -56,6 +57,10 @@ class UnsupportedAttribute(DefinitionError):
 
 class DefinitionConflict(DefinitionError):
     """A definition differs from what is published under the same name and version."""
+
+
+class WarehouseUnavailable(ProspectError):
+    """The warehouse did not answer, or the connection to it broke."""
 
 
 class TrainingError(ProspectError):

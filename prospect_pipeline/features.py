@@ -79,19 +79,51 @@ FEATURES: tuple[Feature, ...] = (
 
 COLUMNS: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
 
+MOST = 2**53
+"""Beyond it whole numbers are not exact in JSON (RFC 8259, section 6), nor as floats."""
+
+TEXTS = ("string", "categorical", "empty")
+NUMBERS = ("integer", "floating", "mixed-integer-float", "boolean", "decimal", "empty")
+"""What pandas may infer of a column of texts, or of numbers; nulls have no type."""
+
 
 def value(feature: Feature, attributes: Mapping[str, Any], moment: datetime) -> Value:
-    """Return one column's value from raw attribute values (missing ones count as null)."""
+    """Return one column's value from raw attribute values (missing ones count as null).
+
+    A number that is not finite, or beyond `MOST`, is as null: it counts nothing. Raises InputError
+    where the attribute's value is of another type than the column needs.
+    """
     if feature.kind == "weekday":
         return moment.isoweekday()
     raw = attributes.get(feature.attribute or "")
     if feature.kind == "text":
         return "" if raw is None else str(raw)
+    if raw is None:
+        return 0
     if feature.kind == "length":
-        return 0 if raw is None else len(raw)
-    if feature.kind == "flag":
-        return int(raw is not None and raw > 0)
-    return 0 if raw is None else int(raw)
+        if not isinstance(raw, (list, tuple, np.ndarray)):
+            raise _mistyped(feature, raw, "a list")
+        return len(raw)
+    if isinstance(raw, (str, list, dict)):
+        raise _mistyped(feature, raw, "a number")
+    number = _within(raw)
+    return int(number > 0) if feature.kind == "flag" else int(number)
+
+
+def _within(raw: Any) -> float:
+    """Return a number, or 0 where it is none that counts."""
+    try:
+        number = float(raw)
+    except OverflowError:  # a whole number of hundreds of digits
+        return 0.0
+    return number if abs(number) <= MOST else 0.0
+
+
+def _mistyped(feature: Feature, raw: Any, expected: str) -> InputError:
+    return InputError(
+        f"Attribute {feature.attribute} is of type {type(raw).__name__}, expected {expected}. "
+        "Publish the present definition to Signals by the job deploy_configuration."
+    )
 
 
 def expression(feature: Feature) -> str:
@@ -116,7 +148,8 @@ class Encoder:
     """Columns to floats: counts as they are, categories as their place in a vocabulary.
 
     The vocabulary is fitted once, on the training part, and travels with the model. A category
-    that it does not hold becomes NaN, which XGBoost sends the way of missing values.
+    that it does not hold becomes NaN, which XGBoost sends the way of missing values; so do nulls
+    and numbers that are not finite or beyond `MOST`.
     """
 
     columns: tuple[str, ...]
@@ -132,10 +165,13 @@ class Encoder:
 
     @classmethod
     def fit(cls, frame: pd.DataFrame) -> Self:
-        """Learn the categories of a training frame that has all of `COLUMNS`."""
+        """Learn the categories of a training frame that has all of `COLUMNS`.
+
+        Raises InputError where a column is missing or of another type.
+        """
         check_columns(frame)
         vocabulary = {
-            feature.name: tuple(sorted(frame[feature.name].unique().tolist()))
+            feature.name: tuple(sorted(frame[feature.name].dropna().unique().tolist()))
             for feature in FEATURES
             if feature.categorical
         }
@@ -147,22 +183,40 @@ class Encoder:
         return ["c" if name in self.vocabulary else "q" for name in self.columns]
 
     def encode(self, frame: pd.DataFrame) -> npt.NDArray[np.float64]:
-        """Return the matrix, shape (rows, columns)."""
+        """Return the matrix, shape (rows, columns).
+
+        Raises InputError where a column is missing or of another type.
+        """
         check_columns(frame, self.columns)
         encoded = np.empty((len(frame), len(self.columns)), dtype=np.float64)
         for place, name in enumerate(self.columns):
             column = frame[name]
             codes = self._codes.get(name)
-            encoded[:, place] = column.to_numpy(float) if codes is None else column.map(codes)
-        return encoded
+            encoded[:, place] = as_floats(column) if codes is None else column.map(codes)
+        return _known(encoded)
 
     def encode_one(self, values: Mapping[str, Value]) -> npt.NDArray[np.float64]:
-        """Return the same for one row given as a mapping, shape (1, columns)."""
+        """Return the same for one row given as a mapping, shape (1, columns).
+
+        Raises InputError where a column is missing or cannot be encoded.
+        """
         row = np.empty((1, len(self.columns)), dtype=np.float64)
-        for place, name in enumerate(self.columns):
-            codes = self._codes.get(name)
-            row[0, place] = values[name] if codes is None else codes.get(values[name], np.nan)
-        return row
+        name = ""
+        try:
+            for place, name in enumerate(self.columns):
+                codes = self._codes.get(name)
+                row[0, place] = values[name] if codes is None else codes.get(values[name], np.nan)
+        except (KeyError, TypeError, ValueError, OverflowError):
+            raise self._refused(values, name) from None
+        return _known(row)
+
+    def _refused(self, values: Mapping[str, Value], name: str) -> InputError:
+        found = f"of type {type(values[name]).__name__}" if name in values else "missing"
+        expected = "a category" if name in self.vocabulary else "a number"
+        return InputError(
+            f"The row's column {name} is {found}, expected {expected}. Make the row with "
+            "features.vector."
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `from_dict` reads, as plain JSON types."""
@@ -181,10 +235,36 @@ class Encoder:
 
 
 def check_columns(frame: pd.DataFrame, columns: tuple[str, ...] = COLUMNS) -> None:
-    """Raise InputError where the frame lacks one of the model's columns."""
+    """Raise InputError where the frame lacks a column, or a feature's is of another type."""
     missing = [name for name in columns if name not in frame.columns]
     if missing:
         raise InputError(
-            f"The training set lacks the model's column(s) {', '.join(missing)}; "
+            f"The data lacks the model's column(s) {', '.join(missing)}; "
             f"it has {', '.join(map(str, frame.columns))}. Rebuild it from the same definition."
         )
+    wrong = []
+    for feature in FEATURES:
+        expected, words = (TEXTS, "text") if feature.kind == "text" else (NUMBERS, "numbers")
+        if feature.name in columns:
+            found = pd.api.types.infer_dtype(frame[feature.name], skipna=True)
+            if found not in expected:
+                wrong.append(f"{feature.name} (found {found}, expected {words})")
+    if wrong:
+        raise InputError(
+            f"The data has column(s) of another type than the model's: {', '.join(wrong)}. "
+            "Rebuild it from the same definition."
+        )
+
+
+def as_floats(column: pd.Series[Any]) -> npt.NDArray[np.float64]:
+    """Return a column of numbers, shape (rows,), with NaN for nulls."""
+    try:
+        return column.to_numpy(np.float64, na_value=np.nan)
+    except OverflowError:  # whole numbers of hundreds of digits
+        return np.array([np.nan if abs(x) > MOST else x for x in column], dtype=np.float64)
+
+
+def _known(encoded: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the same, with NaN for numbers that XGBoost, in single precision, would refuse."""
+    encoded[abs(encoded) > MOST] = np.nan
+    return encoded

@@ -10,6 +10,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from zoneinfo import available_timezones
 
 from pydantic import (
     AfterValidator,
@@ -61,6 +62,18 @@ def _parse_clock(text: str) -> str:
     if text not in ("wall", "last-event"):
         parse_moment(text)
     return text
+
+
+def _known_time_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError(f"'{name}' is no time zone's name, such as UTC or Europe/Berlin")
+    return name
+
+
+def _web_address(secret: SecretStr) -> SecretStr:
+    if not re.match(r"https?://[^\s/]", secret.get_secret_value()):
+        raise ValueError("it is no address that starts with https:// or http://")
+    return secret
 
 
 Cohort = Annotated[str, AfterValidator(_parse_cohort)]
@@ -302,6 +315,13 @@ class TrainingSettings(_Settings):
         0.02, validation_alias="PROSPECT_PROMOTION_MARGIN"
     )
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(0, validation_alias="PROSPECT_SEED")
+    search_trials: Annotated[int, Field(ge=0, le=1000)] = Field(
+        0, validation_alias="PROSPECT_SEARCH_TRIALS"
+    )
+    # No default: with a bound in time what is found depends on the machine.
+    search_seconds: Annotated[float | None, Field(gt=0, allow_inf_nan=False)] = Field(
+        None, validation_alias="PROSPECT_SEARCH_SECONDS"
+    )
 
     @property
     def horizon(self) -> timedelta:
@@ -328,3 +348,20 @@ class ServingSettings(_Settings):
     intervention_threshold: Annotated[float, Field(ge=0, le=1)] = Field(
         0.5, validation_alias="PREDICT_INTERVENTION_THRESHOLD"
     )
+
+
+class AutomationSettings(_Settings):
+    """When models are retrained, and who is told where that fails.
+
+    Whether the cron expression is one is for Dagster to say, which reads it.
+    """
+
+    retrain_cron: str = Field("0 5 * * 1", validation_alias="PROSPECT_RETRAIN_CRON")
+    retrain_timezone: Annotated[str, AfterValidator(_known_time_zone)] = Field(
+        "UTC", validation_alias="PROSPECT_RETRAIN_TIMEZONE"
+    )
+    alert_webhook: Annotated[SecretStr, AfterValidator(_web_address)] | None = Field(
+        None, validation_alias="PROSPECT_ALERT_WEBHOOK"
+    )
+    dagster_ui_url: str | None = Field(None, validation_alias="DAGSTER_UI_URL")
+    predict_url: str | None = Field(None, validation_alias="PREDICT_URL")

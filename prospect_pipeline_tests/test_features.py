@@ -210,7 +210,7 @@ def test_a_missing_column_is_named() -> None:
         check_columns(lacking, ("latest_app_id", "day_of_week", "num_apps_l30d"))
 
     assert str(raised.value) == (
-        "The training set lacks the model's column(s) day_of_week, num_apps_l30d; "
+        "The data lacks the model's column(s) day_of_week, num_apps_l30d; "
         "it has latest_app_id, num_apps_l7d. Rebuild it from the same definition."
     )
 
@@ -222,3 +222,108 @@ def test_neither_fitting_nor_encoding_takes_a_frame_without_a_column() -> None:
         Encoder.fit(lacking)
     with pytest.raises(InputError, match=r"column\(s\) num_media_events_l30d;"):
         Encoder.fit(SMALL).encode(lacking)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf"), 1e300, 10**400])
+def test_a_number_that_counts_nothing_is_as_a_null(number: float) -> None:
+    odd = {"num_page_views_l7d": number, "num_conversions_l7d": number}
+
+    assert vector(odd, MONDAY) == vector({}, MONDAY)
+
+
+def test_the_largest_exact_number_is_counted() -> None:
+    assert vector({"num_page_views_l7d": 2**53}, MONDAY)["num_page_views_l7d"] == 2**53
+
+
+@pytest.mark.parametrize(
+    ("attribute", "raw", "told"),
+    [
+        ("num_page_views_l7d", "many", "is of type str, expected a number"),
+        ("num_conversions_l7d", ["x"], "is of type list, expected a number"),
+        ("num_sessions_l7d", 3, "is of type int, expected a list"),
+        ("num_sessions_l7d", "s1", "is of type str, expected a list"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_by_its_attribute(
+    attribute: str, raw: Any, told: str
+) -> None:
+    with pytest.raises(InputError) as raised:
+        vector({attribute: raw}, MONDAY)
+
+    assert str(raised.value) == (
+        f"Attribute {attribute} {told}. Publish the present definition to Signals by the job "
+        "deploy_configuration."
+    )
+
+
+def test_columns_of_another_type_are_named_with_what_was_found() -> None:
+    strange = SMALL.assign(num_apps_l7d="two", latest_app_id=[7, 8, 9], day_of_week="Monday")
+
+    with pytest.raises(InputError) as raised:
+        Encoder.fit(SMALL).encode(strange)
+
+    assert str(raised.value) == (
+        "The data has column(s) of another type than the model's: latest_app_id (found integer, "
+        "expected text), day_of_week (found string, expected numbers), num_apps_l7d (found string, "
+        "expected numbers). Rebuild it from the same definition."
+    )
+
+
+def test_categories_of_mixed_types_are_refused() -> None:
+    with pytest.raises(InputError, match=r"latest_app_id \(found mixed-integer, expected text\)"):
+        Encoder.fit(SMALL.assign(latest_app_id=["website", 7, "docs"]))
+
+
+@pytest.mark.parametrize("kind", ["Int64", "Float64", "object", "float64", "int8"])
+def test_numbers_are_encoded_whatever_holds_them(kind: str) -> None:
+    held = SMALL.astype({"num_apps_l7d": kind})
+
+    assert np.array_equal(Encoder.fit(SMALL).encode(held), Encoder.fit(SMALL).encode(SMALL))
+
+
+def test_nulls_infinite_and_huge_numbers_are_missing() -> None:
+    odd = SMALL.assign(
+        num_apps_l7d=[None, float("inf"), 1e300],
+        num_apps_l30d=pd.Series([1, None, 3], dtype="Int64"),
+        num_page_views_l7d=pd.Series([10**400, -(10**400), 5], dtype=object),
+        latest_app_id=None,
+    )
+
+    encoded = pd.DataFrame(Encoder.fit(SMALL).encode(odd), columns=TUTORIAL)
+
+    assert encoded["num_apps_l7d"].isna().all()
+    assert encoded["num_apps_l30d"].tolist()[::2] == [1, 3]
+    assert encoded["num_page_views_l7d"].tolist()[2] == 5
+    assert encoded.isna().sum().sum() == 3 + 1 + 2 + 3
+
+
+def test_encoding_leaves_the_frame_as_it_was() -> None:
+    given = SMALL.assign(num_apps_l7d=[float("inf"), 1.0, 2.0])
+
+    Encoder.fit(SMALL).encode(given)
+
+    assert given["num_apps_l7d"].tolist() == [float("inf"), 1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"num_apps_l7d": "two"}, "num_apps_l7d is of type str, expected a number"),
+        ({"latest_app_id": ["a"]}, "latest_app_id is of type list, expected a category"),
+    ],
+)
+def test_one_row_of_another_type_is_refused_by_its_column(
+    change: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(InputError) as raised:
+        Encoder.fit(SMALL).encode_one(columns(**change))
+
+    assert str(raised.value) == f"The row's column {told}. Make the row with features.vector."
+
+
+def test_one_row_without_a_column_is_refused_by_its_name() -> None:
+    lacking = columns()
+    del lacking["num_media_events_l30d"]
+
+    with pytest.raises(InputError, match="column num_media_events_l30d is missing, expected"):
+        Encoder.fit(SMALL).encode_one(lacking)

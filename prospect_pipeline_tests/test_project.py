@@ -7,23 +7,32 @@ import tomllib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import dagster as dg
 import pytest
+import yaml
 
 from prospect_pipeline import settings as module
 from prospect_pipeline.attributes.anchors import Anchoring
 from prospect_pipeline.attributes.sql import TrainingQuery
 from prospect_pipeline.cli import cli
+from prospect_pipeline.definitions import build_defs
+from prospect_pipeline.orchestration.automation import TICK_TAG
+from prospect_pipeline.orchestration.checks import events_arrive, labels_follow, no_leakage
+from prospect_pipeline.orchestration.served import served_equals_trained
 from prospect_pipeline.settings import DataSettings, TrainingSettings, _Settings
+from prospect_pipeline.training.promotion import Floors, decide
 from prospect_pipeline.warehouse.base import DatasetRequest
 from prospect_pipeline.warehouse.duckdb import DuckDBWarehouse
 from prospect_pipeline_tests.attributes.test_sql import GROUP
 from prospect_pipeline_tests.events import event, write
 from prospect_pipeline_tests.sandbox.conftest import TOKEN, signals_over
+from prospect_pipeline_tests.training.test_promotion import CHAMPION, GOOD
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 README = (ROOT / "README.md").read_text()
 TRAINING_PAGE = (ROOT / "docs" / "training-data.md").read_text()
+RETRAINING_PAGE = (ROOT / "docs" / "retraining.md").read_text()
 
 
 def test_the_readme_stays_short() -> None:
@@ -51,12 +60,12 @@ def test_commands_that_the_readme_names_exist() -> None:
     assert {a or b for a, b in targets} <= made
 
 
-def test_the_settings_table_is_whole() -> None:
+def test_the_page_of_settings_is_whole() -> None:
     classes = [c for c in vars(module).values() if isinstance(c, type) and issubclass(c, _Settings)]
     known = {str(f.validation_alias) for c in classes for f in c.model_fields.values()}
-    table = README[README.index("| variable | default") : README.index("## Where to change")]
+    page = (ROOT / "docs" / "settings.md").read_text()
 
-    assert set(re.findall(r"`([A-Z][A-Z_]{5,})`", table)) == known
+    assert set(re.findall(r"`([A-Z][A-Z_]{5,})`", page)) == known
 
 
 def test_the_readmes_training_rows_are_true(tmp_path: Path) -> None:
@@ -137,3 +146,17 @@ def test_the_steps_of_the_docs_are_those_of_the_query() -> None:
         if not step.endswith("_N"):
             assert re.search(rf"\b{step} AS \(", sql), step
     assert "stream_0 AS (" in sql
+
+
+def test_the_retraining_page_names_what_there_is() -> None:
+    defs = build_defs()
+    [example] = re.findall(r"```yaml\n(.*?)```", RETRAINING_PAGE, flags=re.DOTALL)
+    first_column = " ".join(re.findall(r"^\| (`.*?) \|", RETRAINING_PAGE, flags=re.MULTILINE))
+    timed = {each.name for each in (*(defs.schedules or []), *(defs.sensors or []))}
+    gates = {gate.name for gate in decide(GOOD, CHAMPION, Floors()).gates}
+    checks = {served_equals_trained, no_leakage, labels_follow, events_arrive}
+    others = {check.check_key.name for check in checks} | {"retrain", "look_at_events", TICK_TAG}
+
+    assert timed | gates <= set(re.findall(r"`(\w+)`", first_column))
+    assert {name for name in others if f"`{name}`" not in RETRAINING_PAGE} == set()
+    dg.validate_run_config(defs.resolve_job_def("retrain"), yaml.safe_load(example))

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import xgboost
 
+from prospect_pipeline.errors import InputError
 from prospect_pipeline.features import COLUMNS, FEATURES, Encoder
 from prospect_pipeline.scoring import EPSILON, ScoringModel
 
@@ -142,3 +143,37 @@ def test_a_model_read_back_scores_the_same(model: ScoringModel, later: pd.DataFr
     again = ScoringModel(booster, Encoder.from_dict(model.encoder.to_dict()))
 
     assert np.array_equal(again.score(later), model.score(later))
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+@pytest.mark.parametrize("odd", [None, float("nan"), float("inf"), -float("inf"), 1e300])
+def test_a_null_or_a_number_without_bounds_is_scored_as_missing(
+    model: ScoringModel, name: str, odd: Any
+) -> None:
+    row = columns(**{name: None if name in TEXTS else odd})
+    alone = pd.DataFrame([row])
+
+    score = model.score_one(row)
+
+    assert 0 < score < 1
+    assert score == model.score(alone)[0] == model.score_one(row | {name: np.nan})
+    assert all(np.isfinite(part) for _, part in model.explain_one(row))
+
+
+def test_columns_that_are_all_null_are_scored(model: ScoringModel) -> None:
+    nothing = pd.DataFrame([dict.fromkeys(COLUMNS)] * 2)
+
+    assert ((model.score(nothing) > 0) & (model.score(nothing) < 1)).all()
+
+
+def test_no_rows_have_no_scores(model: ScoringModel, later: pd.DataFrame) -> None:
+    assert model.score(later.head(0)).shape == (0,)
+
+
+def test_a_frame_that_the_model_cannot_read_is_refused_in_words(
+    model: ScoringModel, later: pd.DataFrame
+) -> None:
+    with pytest.raises(InputError, match=r"lacks the model's column\(s\) num_apps_l7d;"):
+        model.score(later.drop(columns="num_apps_l7d"))
+    with pytest.raises(InputError, match=r"num_apps_l7d \(found string, expected numbers\)"):
+        model.score(later.assign(num_apps_l7d="two"))

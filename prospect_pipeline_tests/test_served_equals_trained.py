@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from snowplow_signals import StreamAttributeGroup
 
 from prospect_pipeline import features
 from prospect_pipeline.attributes import prospect
@@ -16,6 +17,13 @@ from prospect_pipeline.settings import DataSettings, DefinitionSettings, Trainin
 from prospect_pipeline.warehouse.base import Columns, DatasetRequest
 from prospect_pipeline.warehouse.duckdb import DuckDBWarehouse
 from prospect_pipeline_tests.sandbox.conftest import signals_over
+from prospect_pipeline_tests.signals.versions import (
+    CHANGED,
+    FIRST,
+    PINNED_FIRST,
+    SECOND,
+    service_of,
+)
 
 END = datetime(2026, 5, 1, 12, tzinfo=UTC)
 SETTINGS = DefinitionSettings.load()
@@ -40,7 +48,11 @@ def visitors(data: DataSettings) -> list[str]:
 
 
 def trained(
-    data: DataSettings, visitors: list[str], moment: datetime, columns: Columns
+    data: DataSettings,
+    visitors: list[str],
+    moment: datetime,
+    columns: Columns,
+    group: StreamAttributeGroup = GROUP,
 ) -> Iterator[dict[str, Any]]:
     """Rows of a training set with one anchor for each visitor, at a moment."""
     anchors = data.root / "anchors.parquet"
@@ -48,7 +60,7 @@ def trained(
     made = {"domain_userid": visitors, "anchor_ts": [moment] * count, "label": [0] * count}
     pq.write_table(pa.table(made), anchors)
     settings = TrainingSettings.load(as_of=(END + timedelta(days=1)).isoformat())
-    request = DatasetRequest(GROUP, settings, columns, anchors)
+    request = DatasetRequest(group, settings, columns, anchors)
     table = DuckDBWarehouse(EventStore(data).path).training_set(request).table
     return iter(table.to_pylist())
 
@@ -75,6 +87,27 @@ def test_what_is_served_is_what_was_trained_on(
         }
         vector = features.vector(values, moment)
         assert vector == {name: columns[visitor][name] for name in features.COLUMNS}
+
+
+def test_each_of_two_published_versions_is_served_as_its_own_training_set_has_it(
+    data: DataSettings, visitors: list[str]
+) -> None:
+    some = visitors[::5]
+    served: dict[int, dict[str, dict[str, Any]]] = {1: {}, 2: {}}
+    with signals_over(data, clock=END.isoformat()) as signals:
+        signals.publish([FIRST, SECOND, service_of(SECOND)])
+        for visitor in some:
+            for number, values in served.items():
+                values[visitor] = signals.get_group_attributes(
+                    FIRST.name, number, list(PINNED_FIRST.attributes), "domain_userid", visitor
+                )
+
+    for group in (FIRST, SECOND):
+        rows = trained(data, some, END, "attributes", group)
+        for row in rows:
+            values = served[group.version][row["domain_userid"]]
+            assert values == {name: row[name] for name in values}
+    assert [one for one in some if served[1][one][CHANGED] != served[2][one][CHANGED]]
 
 
 def test_the_sample_is_past_the_limit_of_a_period(data: DataSettings, visitors: list[str]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 from snowplow_signals import (
@@ -48,6 +49,7 @@ def is_event_column(name: str) -> bool:
     return name in ATOMIC_COLUMNS or name.startswith(("contexts_", "unstruct_event_"))
 
 
+@lru_cache(maxsize=10_000)
 def column_type(name: str) -> ColumnType:
     """Return the type that a column of the atomic events has."""
     if name in _JSON or name.startswith(("contexts_", "unstruct_event_")):

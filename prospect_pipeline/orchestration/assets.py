@@ -4,36 +4,54 @@
 
 import io
 import json
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pandas as pd
+from pydantic import Field
 
 from prospect_pipeline.attributes import prospect
+from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.errors import SignalsError
 from prospect_pipeline.orchestration import metadata
 from prospect_pipeline.orchestration.described import described
+from prospect_pipeline.orchestration.reported import goal, reported
 from prospect_pipeline.orchestration.resources import (
     EventSource,
     RegistryResource,
     SignalsResource,
     WarehouseResource,
 )
+from prospect_pipeline.orchestration.retries import RETRIES, retried_where_it_may_pass
 from prospect_pipeline.registry.store import ModelVersion
 from prospect_pipeline.settings import DataSettings, DefinitionSettings, TrainingSettings
 from prospect_pipeline.signals.deployment import call, deploy
 from prospect_pipeline.training import dataset, evaluation, model, plots, report
+from prospect_pipeline.training.search import Budget
 from prospect_pipeline.training.split import split as split_frame
 from prospect_pipeline.training.threshold import Rule
-from prospect_pipeline.warehouse.base import DatasetRequest
+from prospect_pipeline.warehouse.base import DatasetRequest, TrainingSet, Warehouse
 from prospect_pipeline.writing import whole_file
 
 GROUP = "prospect_scoring"
 SCORED = "test_scores.parquet"
+PINNED = "group_version"
 TAGS = ("as_of", "fingerprint", "group", "window", "last_event")
+EVERY_WEEK = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=8))
 
 
-@dg.asset(kinds={"snowplow", "duckdb"}, group_name=GROUP)
+class AsOf(dg.Config):
+    """The cohort's today: a run with it trains as if nothing had happened since."""
+
+    as_of: str | None = Field(
+        None, description="ISO moment (UTC). Default: PROSPECT_AS_OF, else just after all events."
+    )
+
+
+@dg.asset(kinds={"snowplow", "duckdb"}, group_name=GROUP, retry_policy=RETRIES)
+@retried_where_it_may_pass
 def atomic_events(
     context: dg.AssetExecutionContext,
     warehouse: WarehouseResource,
@@ -59,7 +77,10 @@ def atomic_events(
     )
 
 
-@dg.asset(kinds={"snowplow", "python"}, group_name=GROUP, deps=[atomic_events])
+@dg.asset(
+    kinds={"snowplow", "python"}, group_name=GROUP, deps=[atomic_events], retry_policy=RETRIES
+)
+@retried_where_it_may_pass
 def signals_configuration(
     context: dg.AssetExecutionContext, signals: SignalsResource
 ) -> dg.MaterializeResult[Any]:
@@ -113,23 +134,31 @@ def signals_configuration(
     group_name=GROUP,
     deps=[atomic_events],
     io_manager_key="frames",
+    retry_policy=RETRIES,
 )
+@retried_where_it_may_pass
 def training_dataframe(
-    context: dg.AssetExecutionContext, warehouse: WarehouseResource
+    context: dg.AssetExecutionContext, config: AsOf, warehouse: WarehouseResource
 ) -> dg.Output[pd.DataFrame]:
     """Every anchor of the cohort: the 20 columns as of its moment, and the label after it."""
-    settings = TrainingSettings.load()
+    settings = TrainingSettings.load(as_of=config.as_of)
     group = prospect.attribute_group(DefinitionSettings.load())
-    made = warehouse.open().training_set(DatasetRequest(group, settings))
+    opened = warehouse.open()
+    made = opened.training_set(DatasetRequest(group, settings))
     for note in made.notes:
         context.log.warning(note)
+    last = _last_event_read(opened, made)
     frame = made.table.to_pandas()
     if "event_id" not in frame:  # the user's own anchors are moments: what tells them apart
         frame.insert(2, "event_id", frame["anchor_ts"].map(str))
     frame.attrs = {
         **made.facts(),
+        "as_of_given": settings.as_of is not None,
+        "last_event": last.isoformat(),
         "sql": made.sql,
         "group": f"{group.name} version {group.version}",
+        PINNED: GroupVersion.of(group).to_json(),
+        "goal": goal(settings),
         "horizon": f"{settings.horizon_minutes} minutes",
         "window": " to ".join(str(moment or "ever") for moment in made.anchoring.window),
         "strictly_before": made.anchoring.strictly_before,
@@ -137,9 +166,15 @@ def training_dataframe(
     return dg.Output(frame, metadata=described(frame, made))
 
 
-@dg.asset(kinds={"xgboost", "mlflow"}, group_name=GROUP)
+@dg.asset(
+    kinds={"xgboost", "mlflow"},
+    group_name=GROUP,
+    retry_policy=RETRIES,
+    freshness_policy=EVERY_WEEK,
+)
+@retried_where_it_may_pass
 def registered_model(
-    training_dataframe: pd.DataFrame, registry: RegistryResource
+    context: dg.AssetExecutionContext, training_dataframe: pd.DataFrame, registry: RegistryResource
 ) -> dg.Output[dict[str, str]]:
     """XGBoost on the 20 columns, in MLflow with everything that says how it came about."""
     settings = TrainingSettings.load()
@@ -148,23 +183,30 @@ def registered_model(
     opened = registry.open()  # before the work, so that a registry that is away is known at once
     dataset.require_trainable(training_dataframe, settings.min_converters)
     split = split_frame(training_dataframe, settings.horizon)
-    trained = model.train(split, settings.seed, rule)
+    budget = Budget(settings.search_trials, settings.search_seconds)
+    trained = model.train(split, settings.seed, rule, budget, context.log.info)
     threshold = trained.threshold.value
     scored = evaluation.score_test(split.test, trained.model, model.baselines(split, settings.seed))
-    judged = evaluation.evaluate(scored, split.test, trained.model, threshold)
+    judged = evaluation.evaluate(scored, split.test, trained.model, threshold, settings.seed)
     version = opened.log_version(
         trained.model,
         example=split.train.head(5),
-        params={**trained.params, "threshold": threshold},
+        params={
+            **trained.params,
+            "threshold": threshold,
+            "threshold_why": trained.threshold.why,
+        },
         metrics=judged.flat_metrics(),
         tags={name: str(facts[name]) for name in TAGS},
         artifacts={
             "training.sql": facts["sql"],
             "evaluation.json": json.dumps(judged.to_dict(), indent=2),
+            "search.json": json.dumps(trained.search.to_dict(), indent=2),
             "split.json": json.dumps(split.facts(), indent=2),
             "classification_report.txt": judged.classification_report,
             SCORED: _parquet(scored),
         },
+        group=GroupVersion.from_json(facts[PINNED]) if PINNED in facts else None,
     )
     return dg.Output(
         {**vars(version), "threshold": repr(threshold)},
@@ -175,6 +217,7 @@ def registered_model(
             "mlflow": opened.address,
             "mlflow_run": metadata.link(opened.run_url(version.run_id)),
             "rounds": trained.params["rounds"],
+            "search": metadata.table(trained.search.table()),
             "intervals": dg.MetadataValue.json(judged.to_dict()["intervals"][evaluation.MODEL]),
             "threshold": threshold,
             "threshold_rule": f"{trained.threshold.rule}: {trained.threshold.why}",
@@ -185,7 +228,8 @@ def registered_model(
     )
 
 
-@dg.asset(kinds={"html", "mlflow"}, group_name=GROUP)
+@dg.asset(kinds={"html", "mlflow"}, group_name=GROUP, deps=["champion"], retry_policy=RETRIES)
+@retried_where_it_may_pass
 def evaluation_report(
     training_dataframe: pd.DataFrame,
     registered_model: dict[str, str],
@@ -194,47 +238,52 @@ def evaluation_report(
     """One self-contained page on the registered model, also stored with its MLflow run.
 
     Drawn from the registered version as it was stored, so that a version that does not load is
-    noticed here.
+    noticed here; whether it was promoted, and over which champion, is read from its run.
     """
     opened = registry.open()
     version = ModelVersion(**{k: registered_model[k] for k in ("name", "version", "run_id")})
-    loaded = opened.load(version)
     scored = pd.read_parquet(io.BytesIO(opened.read_artifact(version.run_id, SCORED)))
-    parts = json.loads(opened.read_artifact(version.run_id, "split.json"))
     test = scored[[dataset.KEY, "event_id"]].merge(training_dataframe, validate="1:1")
-    judged = evaluation.evaluate(scored, test, loaded.model, float(registered_model["threshold"]))
-    facts = _facts(training_dataframe)
-    page = report.render(
-        judged,
-        {
-            "model": version.name,
-            "version": version.version,
-            "run": version.run_id,
-            "attribute group": facts["group"],
-            "registry": opened.address,
-        },
-        _data_facts(facts),
-        parts,
-        facts["horizon"],
+    judged = evaluation.evaluate(
+        scored,
+        test,
+        opened.load(version).model,
+        float(registered_model["threshold"]),
+        TrainingSettings.load().seed,
     )
+    drawn = plots.figures(judged)
+    pictures = {name: plots.as_svg(one) for name, one in drawn.items()}
+    told = reported(opened, version, judged, test, _facts(training_dataframe), pictures)
+    page = report.render(told)
     opened.add_artifacts(version.run_id, {"report.html": page})
-    path = DataSettings.load().root / "reports" / f"{version.name}-{version.version}.html"
-    with whole_file(path) as unfinished:
-        unfinished.write_text(page, encoding="utf-8")
+    path = _written(page, version)
     return dg.MaterializeResult(
         metadata={
             "report": dg.MetadataValue.path(str(path)),
             "open": dg.MetadataValue.url(path.as_uri()),
             "mlflow_run": metadata.link(opened.run_url(version.run_id)),
+            "decision": told.decision.told if told.decision else "none recorded",
+            "champion_before": told.before.version if told.before else "none",
             **judged.headline,
             "metrics": _metrics(judged),
             "classification_report": metadata.code(judged.classification_report, "text"),
-            **{
-                title: metadata.picture(plots.as_png(figure), title)
-                for title, figure in plots.figures(judged).items()
-            },
+            **{name: metadata.picture(plots.as_png(one), name) for name, one in drawn.items()},
         }
     )
+
+
+def _written(page: str, version: ModelVersion) -> Path:
+    """Write a report under the data directory, and return where it is."""
+    path = DataSettings.load().root / "reports" / f"{version.name}-{version.version}.html"
+    with whole_file(path) as unfinished:
+        unfinished.write_text(page, encoding="utf-8")
+    return path
+
+
+def _last_event_read(warehouse: Warehouse, made: TrainingSet) -> datetime:
+    """Return when the last event up to as-of was: what a version's age is judged by."""
+    as_of = made.anchoring.as_of
+    return made.span.last if made.span.last <= as_of else warehouse.span(until=as_of).last
 
 
 def _facts(frame: pd.DataFrame) -> dict[str, Any]:
@@ -244,20 +293,6 @@ def _facts(frame: pd.DataFrame) -> dict[str, Any]:
 
 def _metrics(judged: evaluation.Evaluation) -> dg.MarkdownMetadataValue:
     return metadata.table([{"scorer": name, **values} for name, values in judged.metrics.items()])
-
-
-def _data_facts(facts: dict[str, Any]) -> dict[str, str]:
-    dropped = ", ".join(f"{count:,} {reason}" for reason, count in facts["dropped"].items())
-    return {
-        "As of": facts["as_of"],
-        "Visitors first seen": facts["window"],
-        "Atomic events": f"{facts['events']:,}",
-        "Training rows": f"{facts['rows']:,}",
-        "Positive rows": f"{facts['positives']:,} ({facts['positives'] / facts['rows']:.2%})",
-        "Events that became no row": dropped or "none",
-        "Label": f"a form within {facts['horizon']}, strictly after the row's moment",
-        "Fingerprint of definition and data": facts["fingerprint"],
-    }
 
 
 def _parquet(frame: pd.DataFrame) -> bytes:

@@ -10,10 +10,12 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
-from prospect_pipeline.errors import RegistryError
+from prospect_pipeline.errors import InputError, RegistryError
 from prospect_pipeline.orchestration import metadata
 from prospect_pipeline.orchestration.assets import GROUP, SCORED
+from prospect_pipeline.orchestration.reported import decision_file
 from prospect_pipeline.orchestration.resources import RegistryResource
+from prospect_pipeline.orchestration.retries import RETRIES, retried_where_it_may_pass
 from prospect_pipeline.registry.champions import Champions
 from prospect_pipeline.registry.store import ModelVersion, Registry
 from prospect_pipeline.settings import TrainingSettings
@@ -28,7 +30,8 @@ SERVED_ROWS = 200
 EVER = datetime.min.replace(tzinfo=UTC)
 
 
-@dg.asset(kinds={"mlflow"}, group_name=GROUP)
+@dg.asset(kinds={"mlflow"}, group_name=GROUP, retry_policy=RETRIES)
+@retried_where_it_may_pass
 def champion(
     context: dg.AssetExecutionContext,
     training_dataframe: pd.DataFrame,
@@ -39,7 +42,7 @@ def champion(
 
     Without a champion the first version that can be served becomes it. Otherwise the new one has to
     be trained on newer data, and not be worse on the same test visitors; whatever comes of it, the
-    reason is recorded with the version.
+    reason is recorded with the version, and in its run, for the report.
     """
     opened, settings = registry.open(), TrainingSettings.load()
     challenger = ModelVersion(**{k: registered_model[k] for k in ("name", "version", "run_id")})
@@ -58,9 +61,10 @@ def champion(
             decision = decide(measured, present, Floors(margin=settings.promotion_margin))
             if decision.promote:
                 champions.promote(challenger, f"dagster run {context.run.run_id}", decision.reason)
+            told = "promoted" if decision.promote else "refused"
+            opened.tag_version(challenger, {"decision": told, "reason": decision.reason})
+            opened.add_artifacts(challenger.run_id, decision_file(decision, before))
         after = champions.current()
-    told = "promoted" if decision.promote else "refused"
-    opened.tag_version(challenger, {"decision": told, "reason": decision.reason})
     context.log.info(f"Version {challenger.version}: {decision.reason}")
     return dg.MaterializeResult(
         metadata={
@@ -127,7 +131,7 @@ def _present(
     )
     try:
         scores = registry.load(version).model.score(test)
-    except RegistryError as error:
+    except (InputError, RegistryError) as error:  # other columns than today's, or damaged
         return Champion(known.version, known.data_until, known.fingerprint, None, str(error))
     weight = scored["weight"].to_numpy()
     ranked = [Ranked.of(scored["label"], given, 0.5) for given in (scored[MODEL], scores)]

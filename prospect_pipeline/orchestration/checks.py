@@ -4,20 +4,23 @@
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pandas as pd
+from snowplow_signals import AttributeGroup
 
 from prospect_pipeline.attributes import prospect
 from prospect_pipeline.orchestration import metadata
-from prospect_pipeline.orchestration.assets import training_dataframe
+from prospect_pipeline.orchestration.assets import atomic_events, training_dataframe
 from prospect_pipeline.orchestration.resources import WarehouseResource
+from prospect_pipeline.orchestration.retries import RETRIES, retried_where_it_may_pass
 from prospect_pipeline.settings import Clock, DefinitionSettings, TrainingSettings
-from prospect_pipeline.training import continuity, dataset, leakage
-from prospect_pipeline.warehouse.base import DatasetRequest, Warehouse
+from prospect_pipeline.training import continuity, dataset, labels, leakage
+from prospect_pipeline.warehouse.base import Columns, DatasetRequest, Warehouse
 
 COUNTED = {"rows": "dagster/row_count", "positives": "positives", "visitors": "visitors"}
 """Where `training_dataframe` keeps its counts among its metadata."""
@@ -40,10 +43,11 @@ def training_data_checks(training_dataframe: pd.DataFrame) -> Iterator[dg.AssetC
     for check in dataset.check_dataset(
         training_dataframe, settings.min_converters, as_of=as_of, horizon=settings.horizon
     ):
-        yield _result(check)
+        yield result(check)
 
 
-@dg.asset_check(asset=training_dataframe, blocking=True)
+@dg.asset_check(asset=training_dataframe, blocking=True, retry_policy=RETRIES)
+@retried_where_it_may_pass
 def no_leakage(
     training_dataframe: pd.DataFrame, warehouse: WarehouseResource
 ) -> dg.AssetCheckResult:
@@ -52,19 +56,47 @@ def no_leakage(
     sampled = leakage.sample(training_dataframe, cut)
     strictly_before = bool(training_dataframe.attrs.get("strictly_before"))
     again = _recomputed(warehouse.open(), sampled, cut, strictly_before)
-    return _result(leakage.check_leakage(training_dataframe, cut, sampled, again))
+    return result(leakage.check_leakage(training_dataframe, cut, sampled, again))
 
 
-@dg.asset_check(asset=training_dataframe)
+@dg.asset_check(asset=training_dataframe, retry_policy=RETRIES)
+@retried_where_it_may_pass
 def events_are_fresh(
     training_dataframe: pd.DataFrame, warehouse: WarehouseResource
 ) -> dg.AssetCheckResult:
     """The last event is recent at as-of; where as-of follows the last event, by the clock."""
     settings = TrainingSettings.load()
     as_of = datetime.fromisoformat(training_dataframe.attrs["as_of"])
-    now = as_of if settings.as_of_moment else Clock.load().now(as_of)
+    given = training_dataframe.attrs["as_of_given"]
+    now = as_of if given else Clock.load().now(as_of)
     last = warehouse.open().span(until=now).last  # an event after it says nothing of the others
-    return _result(continuity.check_freshness(last, as_of, now, settings.freshness_hours))
+    return result(continuity.check_freshness(last, as_of, now, settings.freshness_hours))
+
+
+@dg.asset_check(asset=atomic_events, retry_policy=RETRIES)
+@retried_where_it_may_pass
+def events_arrive(warehouse: WarehouseResource) -> dg.AssetCheckResult:
+    """The last event is recent by the clock, whether or not a model is trained today."""
+    span = warehouse.open().span()
+    now = Clock.load().now(span.last)
+    allowed = TrainingSettings.load().freshness_hours
+    found = continuity.check_freshness(span.last, span.last, now, allowed)
+    return result(replace(found, name="events_arrive"))
+
+
+@dg.asset_check(asset=training_dataframe, blocking=True, retry_policy=RETRIES)
+@retried_where_it_may_pass
+def labels_follow(
+    training_dataframe: pd.DataFrame, warehouse: WarehouseResource
+) -> dg.AssetCheckResult:
+    """A label is 1 where the goal follows strictly later, within the horizon: counted again."""
+    settings = TrainingSettings.load(as_of=training_dataframe.attrs["as_of"])
+    if settings.anchors:
+        return result(labels.not_checked())
+    sampled = labels.sample(training_dataframe)
+    group = labels.goal_group(settings)
+    counted = _as_anchors(warehouse.open(), group, settings, labels.moments_of(sampled, settings))
+    return result(labels.check_labels(sampled, counted, settings))
 
 
 @dg.asset_check(asset=training_dataframe)
@@ -74,7 +106,7 @@ def counts_like_last_run(
     """Rows, positives and visitors are about as many as the last time."""
     present = dataset.counts(training_dataframe)
     allowed = TrainingSettings.load().count_change
-    return _result(continuity.check_counts(present, _previous(context.instance), allowed))
+    return result(continuity.check_counts(present, _previous(context.instance), allowed))
 
 
 def _recomputed(
@@ -82,11 +114,24 @@ def _recomputed(
 ) -> pd.DataFrame:
     """Return the sample's rows as the warehouse gives them when as-of is the cut."""
     group = prospect.attribute_group(DefinitionSettings.load())
-    settings = TrainingSettings.load().model_copy(update={"as_of": cut.isoformat()})
-    with tempfile.TemporaryDirectory(prefix="prospect-leakage-") as folder:
+    settings = TrainingSettings.load(as_of=cut.isoformat())
+    given = leakage.anchors(sampled)
+    return _as_anchors(warehouse, group, settings, given, "features", strictly_before)
+
+
+def _as_anchors(
+    warehouse: Warehouse,
+    group: AttributeGroup,
+    settings: TrainingSettings,
+    moments: pd.DataFrame,
+    columns: Columns = "attributes",
+    strictly_before: bool = False,
+) -> pd.DataFrame:
+    """Return what a group is worth at some visitors' moments."""
+    with tempfile.TemporaryDirectory(prefix="prospect-check-") as folder:
         anchors = Path(folder) / "anchors.parquet"
-        leakage.anchors(sampled).to_parquet(anchors, index=False)
-        request = DatasetRequest(group, settings, "features", anchors, strictly_before)
+        moments.to_parquet(anchors, index=False)
+        request = DatasetRequest(group, settings, columns, anchors, strictly_before)
         made: pd.DataFrame = warehouse.training_set(request).table.to_pandas()
     return made
 
@@ -102,12 +147,16 @@ def _previous(instance: dg.DagsterInstance) -> tuple[str, dict[str, int]] | None
     return found[0].run_id, {name: int(str(shown[at].value)) for name, at in COUNTED.items()}
 
 
-def _result(check: dataset.Check) -> dg.AssetCheckResult:
+def result(
+    check: dataset.Check, severity: dg.AssetCheckSeverity | None = None
+) -> dg.AssetCheckResult:
+    """Return a check as Dagster has it; without ``severity`` only a blocking one is an error."""
+    usual = dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN
     return dg.AssetCheckResult(
         check_name=check.name,
         passed=check.passed,
         description=check.description,
-        severity=dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN,
+        severity=severity or usual,
         metadata={name: _shown(fact) for name, fact in check.facts.items()},
     )
 

@@ -5,6 +5,10 @@ Nothing here knows what an asset does with it.
 
 from __future__ import annotations
 
+import json
+import shutil
+import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,6 +29,18 @@ from prospect_pipeline.signals.connection import Connection, connection
 from prospect_pipeline.warehouse.base import Warehouse
 from prospect_pipeline.warehouse.duckdb import DuckDBWarehouse, embedded_events
 from prospect_pipeline.writing import whole_file
+
+KEPT_SECONDS = 7 * 24 * 3600
+
+
+class ScoringService(Protocol):
+    """The running service that scores visitors."""
+
+    def address(self) -> str | None:
+        """Return where it is, None where none runs."""
+
+    def score(self, address: str, domain_userid: str) -> dict[str, Any]:
+        """Return its answer for a visitor; raises StackError where it gives none."""
 
 
 class EventSource(Protocol):
@@ -112,25 +128,87 @@ class RegistryResource(dg.ConfigurableResource[Any]):
         return registry
 
 
-class ParquetFrames(dg.UPathIOManager):
-    """Data frames as Parquet under the data directory, with what they carry in ``attrs``."""
+class RunFiles(dg.UPathIOManager, ABC):
+    """Values as files under the data directory, in which runs do not meet.
+
+    A run reads what it wrote itself, whatever others write meanwhile; a run that wrote nothing
+    reads the newest.
+    """
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(base_path=UPath(DataSettings.load().root / folder))
+
+    @abstractmethod
+    def write(self, value: Any, path: Path) -> None:
+        """Write a value."""
+
+    @abstractmethod
+    def read(self, path: Path) -> Any:
+        """Read a value back."""
+
+    def dump_to_path(self, context: dg.OutputContext, obj: Any, path: UPath) -> None:
+        """Write a value, the run's own and then the newest, each in one step."""
+        newest = Path(str(path))
+        own = _of_run(newest, context.step_context.run_id)
+        with whole_file(own) as unfinished:
+            self.write(obj, unfinished)
+        with whole_file(newest) as unfinished:
+            shutil.copyfile(own, unfinished)
+        _forget_old_runs(own.parent.parent)
+
+    def load_from_path(self, context: dg.InputContext, path: UPath) -> Any:
+        """Read a value back."""
+        newest = Path(str(path))
+        own = _of_run(newest, context.step_context.run_id)
+        return self.read(own if own.exists() else newest)
+
+
+def _of_run(newest: Path, run_id: str) -> Path:
+    return newest.parent / "runs" / run_id / newest.name
+
+
+def _forget_old_runs(runs: Path) -> None:
+    """Remove what runs wrote so long ago that none of them is still going on."""
+    for folder in runs.iterdir():
+        if time.time() - folder.stat().st_mtime > KEPT_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+class ParquetFrames(RunFiles):
+    """Data frames as Parquet, with what they carry in ``attrs``."""
 
     extension: str | None = ".parquet"
 
-    def __init__(self) -> None:
-        super().__init__(base_path=UPath(DataSettings.load().root / "frames"))
+    def write(self, value: pd.DataFrame, path: Path) -> None:
+        """Write a frame."""
+        value.to_parquet(path, index=False)
 
-    def dump_to_path(self, context: dg.OutputContext, obj: pd.DataFrame, path: UPath) -> None:
-        """Write a frame in one step."""
-        with whole_file(Path(str(path))) as unfinished:
-            obj.to_parquet(unfinished, index=False)
-
-    def load_from_path(self, context: dg.InputContext, path: UPath) -> pd.DataFrame:
+    def read(self, path: Path) -> pd.DataFrame:
         """Read a frame back."""
-        return pd.read_parquet(Path(str(path)))
+        return pd.read_parquet(path)
+
+
+class JsonValues(RunFiles):
+    """Small values as JSON; Dagster's own way is pickle, and one file for all runs."""
+
+    extension: str | None = ".json"
+
+    def write(self, value: Any, path: Path) -> None:
+        """Write a value."""
+        path.write_text(json.dumps(value), encoding="utf-8")
+
+    def read(self, path: Path) -> Any:
+        """Read a value back."""
+        return json.loads(path.read_text(encoding="utf-8"))
 
 
 @dg.io_manager(description="Data frames as Parquet under the data directory.")
 def parquet_frames() -> ParquetFrames:
     """Return the IO manager; a function, so that the environment is read when a run starts."""
-    return ParquetFrames()
+    return ParquetFrames("frames")
+
+
+@dg.io_manager(description="Small values as JSON under the data directory.")
+def json_values() -> JsonValues:
+    """Return the IO manager; a function, so that the environment is read when a run starts."""
+    return JsonValues("values")

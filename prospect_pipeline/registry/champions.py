@@ -106,6 +106,8 @@ class Champions:
                 del stack[stack.index(change.version) + 1 :]
             else:
                 stack.append(change.version)
+        if present is not None and present.version in stack:  # what was recorded, and then cut off
+            del stack[len(stack) - stack[::-1].index(present.version) :]
         while stack and present is not None and stack[-1] == present.version:
             stack.pop()
         return stack[-1] if stack else None

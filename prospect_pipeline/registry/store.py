@@ -2,7 +2,8 @@
 
 A version is found by number: an alias is resolved first, so that a swap in between cannot mix two
 versions. The booster is stored in XGBoost's own JSON, and the encoder travels inside the model's
-``MLmodel`` file as JSON, with calibration and threshold, so that a version is whole in itself.
+``MLmodel`` file as JSON, with calibration, threshold and the version of the attribute group that it
+was trained on, so that a version is whole in itself.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
 from sqlalchemy.exc import SQLAlchemyError
 
+from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.errors import NoModel, RegistryError
 from prospect_pipeline.features import Encoder
 from prospect_pipeline.scoring import Calibration, ScoringModel
@@ -51,10 +53,14 @@ class ModelVersion:
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A version and the model that it holds."""
+    """A version, the model that it holds, and the attributes that the model has to be given.
+
+    ``group`` is None for a version that was registered before versions said so.
+    """
 
     identity: ModelVersion
     model: ScoringModel
+    group: GroupVersion | None = None
 
 
 class Registry:
@@ -99,11 +105,13 @@ class Registry:
         metrics: Mapping[str, float],
         tags: Mapping[str, str],
         artifacts: Mapping[str, str | bytes],
+        group: GroupVersion | None = None,
     ) -> ModelVersion:
         """Log a run with everything of a model, then register it: a version is whole or absent.
 
         ``example`` holds a few rows of the model's columns; the signature is that of the encoded
-        vector, as XGBoost is given it. ``artifacts`` are contents by file name.
+        vector, as XGBoost is given it. ``artifacts`` are contents by file name. ``group`` is what
+        the model was trained on, and is served from then on.
         """
         encoded = pd.DataFrame(model.encoder.encode(example), columns=list(model.encoder.columns))
         with self.connected(), mlflow.start_run(experiment_id=self._experiment()) as run:
@@ -117,7 +125,7 @@ class Registry:
                 model_format="json",  # a damaged UBJSON file makes XGBoost ask for all memory
                 signature=infer_signature(encoded, model.score(example)),
                 input_example=encoded,
-                metadata=_fitted(model),
+                metadata=_carried(model, group),
                 pip_requirements=[f"xgboost=={xgboost.__version__}"],
             )
             return self._register(logged.model_uri, logged.model_id, str(run.info.run_id))
@@ -170,6 +178,8 @@ class Registry:
                 metadata = mlflow.models.get_model_info(uri).metadata or {}
                 encoder = Encoder.from_dict(json.loads(metadata["encoder"]))
                 fitted = json.loads(metadata.get("scoring", "{}"))
+                pinned = metadata.get("group")
+                group = GroupVersion.from_json(pinned) if pinned else None
                 booster = mlflow.xgboost.load_model(uri)
         except KeyError:
             raise RegistryError(
@@ -185,12 +195,17 @@ class Registry:
         booster.set_param({"nthread": 1})
         calibration = Calibration(**fitted.get("calibration", {}))
         threshold = float(fitted.get("threshold", 0.5))
-        return LoadedModel(version, ScoringModel(booster, encoder, calibration, threshold))
+        return LoadedModel(version, ScoringModel(booster, encoder, calibration, threshold), group)
 
     def run_tags(self, run_id: str) -> dict[str, str]:
         """Return the tags of a version's run."""
         with self.connected() as client:
             return dict(client.get_run(run_id).data.tags)
+
+    def run_params(self, run_id: str) -> dict[str, str]:
+        """Return what a version's run was trained with, as text."""
+        with self.connected() as client:
+            return dict(client.get_run(run_id).data.params)
 
     def tag_version(self, version: ModelVersion, tags: Mapping[str, str]) -> None:
         """Set tags of a version."""
@@ -269,10 +284,11 @@ class Registry:
         self._prepared = True
 
 
-def _fitted(model: ScoringModel) -> dict[str, str]:
+def _carried(model: ScoringModel, group: GroupVersion | None) -> dict[str, str]:
     """Return what a version carries beside its booster, as JSON."""
     scoring = {"calibration": vars(model.calibration), "threshold": model.threshold}
-    return {"encoder": json.dumps(model.encoder.to_dict()), "scoring": json.dumps(scoring)}
+    carried = {"encoder": json.dumps(model.encoder.to_dict()), "scoring": json.dumps(scoring)}
+    return carried | ({"group": group.to_json()} if group else {})
 
 
 def _restore(variables: Mapping[str, str | None]) -> None:

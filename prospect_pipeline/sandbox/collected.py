@@ -36,6 +36,7 @@ class CollectedEvents(EventStore):
         for number in self.journal.numbers():
             cut_torn_end(self.journal.path(number))
         self._arriving: dict[str, Future[None]] = {}
+        self._awaited: tuple[Future[None], asyncio.Future[None]] | None = None
         self._sealing: asyncio.Task[None] | None = None
         self._own = Tail()
         self._read_again()
@@ -77,10 +78,11 @@ class CollectedEvents(EventStore):
             self._sealing = asyncio.create_task(self._seal())
         return kept
 
-    @staticmethod
-    async def written(lines: Future[None]) -> None:
+    async def written(self, lines: Future[None]) -> None:
         """Wait until lines are on the disk; raises OSError."""
-        await asyncio.shield(asyncio.wrap_future(lines))
+        if self._awaited is None or self._awaited[0] is not lines:  # many wait for the same
+            self._awaited = lines, asyncio.wrap_future(lines)
+        await asyncio.shield(self._awaited[1])
 
     def close(self) -> None:
         """Write what waits, and end."""

@@ -7,7 +7,6 @@ since sending it again would not help. Where nothing can be stored it is told 50
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import uuid
@@ -107,8 +106,8 @@ class Collector:
                 known = None if isinstance(payload, Undecodable) else payload
                 bad.append(Bad([str(reason)], known, None, _shown(context)))
         await self.refuse(bad)
-        if good:  # even where the sender is gone by then
-            await asyncio.shield(asyncio.create_task(self._keep(good)))
+        if good:
+            await self._keep(good)
 
     async def _keep(self, good: Sequence[Good]) -> None:
         kept = await self.store.append([one.event for one in good], self.on_events)

@@ -10,6 +10,7 @@ import hmac
 from collections.abc import Callable, Sequence
 
 from pydantic import ValidationError
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,7 +19,6 @@ from prospect_pipeline.sandbox.registry import Missing
 from prospect_pipeline.sandbox.requests import OnlineAttributesRequest, Refused
 
 ONLINE = "/api/v1/get-online-attributes"
-LARGEST_BODY = 1_000_000
 
 
 class Front:
@@ -34,14 +34,22 @@ class Front:
         self.app = app
         self.online = online
         self.collector = Router(collector)
-        self.collected = {route.path for route in collector}
+        self._paths = {route.path for route in collector}
+        self._endpoints = {
+            (method, route.path): route.endpoint
+            for route in collector
+            for method in route.methods or ()
+        }
         self._authorization = f"Bearer {token}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
-        elif scope["path"] in self.collected:
+        elif endpoint := self._endpoints.get((scope["method"], scope["path"])):
+            answer = await endpoint(Request(scope, receive))
+            await answer(scope, receive, send)
+        elif scope["path"] in self._paths:
             await self.collector(scope, receive, send)
         elif scope["path"] == ONLINE and scope["method"] == "POST" and self._is_known(scope):
             await self._read(scope, receive, send)

@@ -21,6 +21,14 @@ from prospect_pipeline.writing import sync
 MOST_AT_ONCE = 2_000
 
 
+class _Batch:
+    """Lines that are written together, and what tells whoever sent them."""
+
+    def __init__(self) -> None:
+        self.texts: list[bytes] = []
+        self.written: Future[None] = Future()
+
+
 class Journal:
     """Appends lines to a new segment of a folder, from one thread of its own.
 
@@ -30,7 +38,9 @@ class Journal:
     def __init__(self, folder: Path, first: int = 1) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self._waiting: queue.SimpleQueue[tuple[bytes, Future[None]] | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
+        self._filling: _Batch | None = None
+        self._batches = threading.Lock()
         self._lock = threading.Lock()
         self._torn = False
         self._segment = self._open(max([first, *(number + 1 for number in self.numbers())]))
@@ -51,11 +61,20 @@ class Journal:
         return int(Path(self._segment.name).stem)
 
     def append(self, lines: Sequence[str]) -> Future[None]:
-        """Write lines; the future is done once they are on the disk, or has the OSError."""
-        written: Future[None] = Future()
-        text = "".join(f"{line}\n" for line in lines)
-        self._waiting.put((text.encode(), written))
-        return written
+        """Write lines; the future is done once they are on the disk, or has the OSError.
+
+        Lines that wait together have one future, and are written whole or not at all.
+        """
+        text = "".join(f"{line}\n" for line in lines).encode()
+        with self._batches:
+            batch = self._filling
+            if batch is None:
+                batch = self._filling = _Batch()
+                self._waiting.put(batch)
+            batch.texts.append(text)
+            if len(batch.texts) >= MOST_AT_ONCE:
+                self._filling = None
+            return batch.written
 
     def rotate(self) -> int:
         """Begin a new segment; returns the number of the one that is complete now.
@@ -90,36 +109,25 @@ class Journal:
         return segment
 
     def _write_all(self) -> None:
-        ended = False
-        while not ended:
-            batch = [self._waiting.get()]
-            while len(batch) < MOST_AT_ONCE:
-                try:
-                    batch.append(self._waiting.get_nowait())
-                except queue.Empty:
-                    break
-            ended = None in batch
-            self._write([one for one in batch if one is not None])
+        while (batch := self._waiting.get()) is not None:
+            with self._batches:
+                if self._filling is batch:
+                    self._filling = None
+            self._write(batch)
 
-    def _write(self, batch: list[tuple[bytes, Future[None]]]) -> None:
+    def _write(self, batch: _Batch) -> None:
         """Write a batch whole, or not at all: where the disk refuses, it is cut off again."""
-        if not batch:
-            return
-        failure: OSError | None = None
-        with self._lock:
-            try:
+        try:
+            with self._lock:
                 if self._torn:
                     self._begin(self.current + 1)
                 elif not self._is_in_place():
                     self._begin(self.current)
-                self._append(b"".join(text for text, _ in batch))
-            except OSError as error:
-                failure = error
-        for _, written in batch:
-            if failure is None:
-                written.set_result(None)
-            else:
-                written.set_exception(failure)
+                self._append(b"".join(batch.texts))
+        except OSError as error:
+            batch.written.set_exception(error)
+        else:
+            batch.written.set_result(None)
 
     def _append(self, text: bytes) -> None:
         start = os.fstat(self._segment.fileno()).st_size

@@ -91,6 +91,8 @@ def _text(name: str, value: Any) -> str:
 
 def _whole(text: str) -> str:
     """Return text without halves of surrogate pairs, which no file could hold."""
+    if text.isascii():
+        return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 

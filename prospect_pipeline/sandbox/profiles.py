@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from snowplow_signals import AttributeGroup
+from snowplow_signals.models.model import Attribute
 
 from prospect_pipeline.attributes import semantics
 from prospect_pipeline.attributes.plan import attribute_columns
@@ -23,6 +24,8 @@ from prospect_pipeline.settings import Clock, TrainingSettings
 
 TEST_IDENTIFIERS = 10
 MOST_PROFILES = 20_000
+APART = {"name", "description", "period", "ttl", "default_value", "time_unit"}
+"""Fields in which attributes may differ to which events add the same."""
 
 
 class Added:
@@ -47,35 +50,49 @@ class Added:
         return self.pairs[max(known - most, 0) : known]
 
 
+class Streams:
+    """A group's attributes by what events add to them: those that differ in time only share it."""
+
+    def __init__(self, group: AttributeGroup) -> None:
+        self.group = group
+        self.first: list[Attribute] = []
+        self.of: list[tuple[Attribute, int]] = []
+        places: dict[str, int] = {}
+        for attribute in group.attributes or []:
+            title = attribute.model_dump_json(exclude=APART)
+            if title not in places:
+                places[title] = len(self.first)
+                self.first.append(attribute)
+            self.of.append((attribute, places[title]))
+
+
 class Profile:
     """One identifier's events, as what they add to each attribute of a group."""
 
-    def __init__(self, group: AttributeGroup, history: Sequence[AtomicEvent]) -> None:
-        self.group = group
+    def __init__(self, streams: Streams, history: Sequence[AtomicEvent]) -> None:
+        self.streams = streams
         self.ids: set[str] = set()
-        self.added = {attribute.name: Added() for attribute in group.attributes or []}
+        self.added = [Added() for _ in streams.first]
         for event in history:
             self.add(event)
 
     def add(self, event: AtomicEvent) -> None:
         """Take in an event that is not yet known."""
         self.ids.add(event["event_id"])
-        for attribute in self.group.attributes or []:
+        for added, attribute in zip(self.added, self.streams.first, strict=True):
             value = semantics.relevant_value(event, attribute)
             if value is not None:
-                self.added[attribute.name].add(event, value)
+                added.add(event, value)
 
     def values(self, moment: datetime, event_limit: int) -> dict[str, Any]:
         """Return the value of every attribute at a moment."""
         found = {}
-        for attribute in self.group.attributes or []:
-            most = None if attribute.period is None else event_limit
+        for attribute, place in self.streams.of:
+            known = self.added[place].until(
+                moment, None if attribute.period is None else event_limit
+            )
             found[attribute.name] = semantics.value_of(
-                attribute,
-                self.group,
-                self.added[attribute.name].until(moment, most),
-                moment,
-                event_limit,
+                attribute, self.streams.group, known, moment, event_limit
             )
         return found
 
@@ -88,7 +105,7 @@ class Profiles:
         self.clock = clock
         self.event_limit = TrainingSettings.load().period_event_limit
         self._known: OrderedDict[tuple[str, str], Profile] = OrderedDict()
-        self._groups: dict[str, tuple[AttributeGroup, Source]] = {}
+        self._groups: dict[str, tuple[Streams, Source]] = {}
         self._loaded = store.loaded
 
     def now(self) -> datetime:
@@ -107,10 +124,10 @@ class Profiles:
         title = self._title(group)
         known = self._known.get((title, identifier))
         if known is None:
-            source = self._groups[title][1]
+            streams, source = self._groups[title]
             events = self.store.of_key(source, identifier, attribute_columns(group))
             history = semantics.histories(events, group).get(identifier, [])
-            known = self._known[title, identifier] = Profile(group, history)
+            known = self._known[title, identifier] = Profile(streams, history)
             if len(self._known) > MOST_PROFILES:
                 self._known.popitem(last=False)
         self._known.move_to_end((title, identifier))
@@ -120,12 +137,12 @@ class Profiles:
         """Take in events that were just stored; returns whose profiles have changed."""
         changed: dict[tuple[str, str], tuple[AttributeGroup, str]] = {}
         for event in events:
-            for title, (group, source) in self._groups.items():
+            for title, (streams, source) in self._groups.items():
                 identifier = read(event, source)
                 if identifier is None:
                     continue
                 place = (title, str(identifier))
-                changed[place] = (group, str(identifier))
+                changed[place] = (streams.group, str(identifier))
                 profile = self._known.get(place)
                 if profile is not None and event["event_id"] in profile.ids:
                     del self._known[place]  # which copy counts, the store knows
@@ -161,10 +178,10 @@ class Profiles:
     def _title(self, group: AttributeGroup) -> str:
         title = f"{group.name}_v{group.version}"
         known = self._groups.get(title)
-        if known is None or (known[0] is not group and known[0] != group):
+        if known is None or (known[0].group is not group and known[0].group != group):
             for place in [place for place in self._known if place[0] == title]:
                 del self._known[place]
-            self._groups[title] = (group, key_source(group.attribute_key))
+            self._groups[title] = (Streams(group), key_source(group.attribute_key))
         return title
 
 

@@ -81,6 +81,7 @@ class LocalSignals:
                 log_level="warning",
                 access_log=False,
                 proxy_headers=False,
+                server_header=False,
                 timeout_graceful_shutdown=5,
             )
             uvicorn.Server(config).run(sockets=self._sockets)

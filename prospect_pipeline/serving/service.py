@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -74,13 +75,18 @@ class ProspectScoring:
 
     @bentoml.on_startup
     async def start(self) -> None:
-        """Load the model and fetch the token; then watch for newer ones, and renew it ahead."""
+        """Load the model and fetch the token; then watch for newer ones, and renew it ahead.
+
+        Whether Signals still has the model's attributes is looked up as often as for a newer model.
+        """
         logging.getLogger("bentoml._internal.server.http_app").addFilter(Expected())
         await asyncio.to_thread(self.scorer.refresh)
         await self._renew()
+        await self._confirm()
         self.tasks = [
             asyncio.create_task(self.scorer.watch(self.serving.poll_seconds)),
             asyncio.create_task(self._keep_renewing()),
+            asyncio.create_task(self._keep_confirming()),
         ]
 
     @bentoml.on_shutdown
@@ -101,7 +107,7 @@ class ProspectScoring:
         """Score one visitor; one whom Signals does not know is scored on empty attributes."""
         try:
             loaded = self.scorer.current()
-            values = await self.attributes.read(domain_userid)
+            values = await self.attributes.read(domain_userid, loaded.group)
         except NoModel:  # why is in the log; a caller is not told where the registry is
             return error(503, "no_model", "No model is loaded yet.", RETRY_AFTER)  # type: ignore[return-value]
         except SignalsError as problem:
@@ -116,6 +122,17 @@ class ProspectScoring:
         while True:
             await asyncio.sleep(RENEW_SECONDS)
             await self._renew()
+
+    async def _keep_confirming(self) -> None:
+        while True:
+            await asyncio.sleep(self.serving.poll_seconds)
+            await self._confirm()
+
+    async def _confirm(self) -> None:
+        group = self.scorer.current().group if self.scorer.ready else None
+        if group is not None:
+            with suppress(SignalsError):  # it is in the log, and a request will say so too
+                await self.attributes.confirm(group)
 
     async def _renew(self) -> None:
         try:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from typing import Any
 import aiohttp
 import jwt
 
+from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.errors import SignalsError, SignalsUnavailable
 from prospect_pipeline.settings import parse_moment
 from prospect_pipeline.signals.connection import Connection, Credentials
@@ -28,6 +31,8 @@ CONSOLE = "https://console.snowplowanalytics.com/api/msc/v1"
 TOKEN_SECONDS = 10
 RENEW_AHEAD_SECONDS = 300
 
+logger = logging.getLogger("prospect.signals")
+
 
 @dataclass(frozen=True)
 class OnlineValues:
@@ -38,8 +43,10 @@ class OnlineValues:
 
 
 class OnlineAttributes:
-    """The attributes of one service, read within a time budget.
+    """The attributes of a group's version, or of one service, read within a time budget.
 
+    A version is read as such, by the names of its attributes, and not through a service: what a
+    service gives changes with the service, and a published version's definition never does.
     ``connect`` is asked again for the connection after one has failed: a local Signals may have
     been started anew at another address.
     """
@@ -56,20 +63,21 @@ class OnlineAttributes:
         self._token: str | None = None
         self._token_expires = 0.0
         self._renewing = asyncio.Lock()
+        self._published: dict[GroupVersion, bool] = {}
 
-    async def read(self, identifier: str) -> OnlineValues:
-        """Return one identifier's values; an unknown one has nulls.
+    async def read(self, identifier: str, group: GroupVersion | None = None) -> OnlineValues:
+        """Return one identifier's values of a group's version, of the service where none is named.
 
-        Raises SignalsUnavailable where there is no answer in time, SignalsError where it refuses.
+        An unknown identifier has nulls. Raises SignalsUnavailable where there is no answer in time,
+        SignalsError where Signals refuses or does not have the version published.
         """
         try:
-            return await self._read(identifier, retry=True)
-        except (
-            aiohttp.ClientError,
-            TimeoutError,
-            json.JSONDecodeError,
-            UnicodeDecodeError,
-        ) as error:
+            reading = self._read(identifier, group, retry=True)
+            if group is None or self._published.get(group):
+                return await reading
+            values, _ = await asyncio.gather(reading, self.confirm(group))  # in one budget
+            return values
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             self._connection = None
             raise SignalsUnavailable(
                 f"Signals gave no answer within {self.timeout.total} s ({type(error).__name__})."
@@ -97,6 +105,25 @@ class OnlineAttributes:
                 f"Signals took no intervention ({type(error).__name__})."
             ) from None
 
+    async def confirm(self, group: GroupVersion) -> None:
+        """Look up whether a group's version is still published; raises SignalsError if it is not.
+
+        The values of one that was unpublished stay readable, and stand still. A Signals that does
+        not say leaves it at what was known, and a version at first is taken as published: a read
+        shows whether Signals answers at all.
+        """
+        found = await self._is_published(group)
+        before = self._published.get(group)
+        self._published = {group: found}  # of another version it would be out of date, once back
+        if not found:
+            problem = (
+                f"Signals has no published {group}, which the model in use was trained on. Publish "
+                "it again, or take a model of a version that is: `prospect promote VERSION`."
+            )
+            if before is not False:
+                logger.warning("%s", problem)
+            raise SignalsError(problem)
+
     async def renew(self) -> None:
         """Fetch the token where it is about to expire, so that no request waits for it.
 
@@ -116,9 +143,29 @@ class OnlineAttributes:
             await self._session.close()
             self._session = None
 
-    async def _read(self, identifier: str, *, retry: bool) -> OnlineValues:
+    async def _is_published(self, group: GroupVersion) -> bool:
+        try:
+            connection = self._connection = self._connection or self.connect()
+            token = await self._bearer(connection)
+            async with self._pool().get(
+                f"{connection.url}/api/v1/registry/attribute_groups/{group.name}"
+                f"/versions/{group.version}",
+                headers={"Authorization": f"Bearer {token}"},
+            ) as reply:
+                if reply.status == 404:
+                    return False
+                if reply.status == 200:
+                    return bool(json.loads(await reply.read()).get("is_published"))
+        except (SignalsError, aiohttp.ClientError, TimeoutError, ValueError, AttributeError):
+            pass
+        return self._published.get(group, True)
+
+    async def _read(
+        self, identifier: str, group: GroupVersion | None, *, retry: bool
+    ) -> OnlineValues:
         connection = self._connection = self._connection or self.connect()
-        body = {"service": self.service, "attribute_keys": {self.key: [identifier]}}
+        wanted = {"service": self.service} if group is None else {"attributes": group.qualified}
+        body = {**wanted, "attribute_keys": {self.key: [identifier]}}
         token = await self._bearer(connection)
         async with self._pool().post(
             f"{connection.url}/api/v1/get-online-attributes",
@@ -127,17 +174,20 @@ class OnlineAttributes:
         ) as reply:
             if reply.status == 401 and retry:
                 self._token, self._connection = None, None
-                return await self._read(identifier, retry=False)
+                return await self._read(identifier, group, retry=False)
             if reply.status != 200:
                 self._connection = None  # something else may have taken a local one's place
             if reply.status >= 500:
                 raise SignalsUnavailable(f"Signals answered {reply.status}.")
             if reply.status != 200:
+                if group is not None and self._published.get(group):
+                    del self._published[group]  # to be looked up again with the next read
+                what = group or f"service '{self.service}'"
                 raise SignalsError(
-                    f"Signals refused service '{self.service}' ({reply.status}). Is it published, "
-                    "and are the credentials right?"
+                    f"Signals refused {what} ({reply.status}). "
+                    "Is it published, and are the credentials right?"
                 )
-            columns = json.loads(await reply.read())
+            columns = json.loads(await reply.read(), parse_constant=_finite, parse_float=_finite)
             return OnlineValues(_first(columns), _moment(reply.headers.get(CLOCK_HEADER)))
 
     def _pool(self) -> aiohttp.ClientSession:
@@ -188,6 +238,12 @@ def _first(columns: Any) -> dict[str, Any]:
         for name, values in columns.items()
         if isinstance(values, list)
     }
+
+
+def _finite(text: str) -> float | None:
+    """Read a number; what is not finite (NaN, Infinity, 1e999) is null, as JSON knows none."""
+    number = float(text)
+    return number if math.isfinite(number) else None
 
 
 def _moment(header: str | None) -> datetime | None:

@@ -6,7 +6,7 @@ GraphQL as the web page itself uses it, so that a run started here is like one s
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +18,9 @@ LOCATION = "prospect_scoring"
 REPOSITORY = "__repository__"
 FINISHED = ("SUCCESS", "FAILURE", "CANCELED")
 
-LAUNCH = """mutation($job: String!, $location: String!, $repository: String!) {
-  launchRun(executionParams: {mode: "default", runConfigData: {}, selector: {
+LAUNCH = """mutation($job: String!, $location: String!, $repository: String!,
+  $config: RunConfigData) {
+  launchRun(executionParams: {mode: "default", runConfigData: $config, selector: {
     repositoryLocationName: $location, repositoryName: $repository, jobName: $job}}) {
     __typename ... on LaunchRunSuccess { run { runId } }
     ... on PythonError { message } ... on RunConfigValidationInvalid { errors { message } } } }"""
@@ -77,9 +78,12 @@ class DagsterRuns:
             self._query(CANCEL, runs=runs)
         return len(runs)
 
-    def launch(self, job: str) -> str:
-        """Launch a job and return the run's id."""
-        reply = self._query(LAUNCH, job=job, location=LOCATION, repository=REPOSITORY)["launchRun"]
+    def launch(self, job: str, config: Mapping[str, Any]) -> str:
+        """Launch a job with its run config, and return the run's id."""
+        found = self._query(
+            LAUNCH, job=job, location=LOCATION, repository=REPOSITORY, config=config
+        )
+        reply = found["launchRun"]
         if reply["__typename"] != "LaunchRunSuccess":
             raise StackError(f"Dagster did not launch '{job}': {reply.get('message', reply)}")
         return str(reply["run"]["runId"])

@@ -10,7 +10,7 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,6 +18,7 @@ from prospect_pipeline.errors import StackError
 from prospect_pipeline.sandbox import address
 from prospect_pipeline.sandbox.store import Loaded
 from prospect_pipeline.settings import (
+    AutomationSettings,
     Clock,
     DataSettings,
     DefinitionSettings,
@@ -69,13 +70,13 @@ class Run:
             if signals.target == "local":
                 address.refuse_second(data)
             with timed("events", "Events"):
-                loaded, told = self._load_events(ports)
+                loaded, as_of, told = self._load_events(ports)
             environment = base_environment() | told
             with Processes(services.log_folder(data), environment) as processes:
                 with timed("services", "Services"):
                     self._start(processes, ports, signals)
                 with timed("training", "Training"):
-                    facts = self._train(services.url(ports.dagster), processes)
+                    facts = self._train(services.url(ports.dagster), processes, as_of)
                 with timed("scoring", "Scoring"):
                     version = facts["champion"]["version"]
                     scores = self._score(processes, ports, version)
@@ -95,7 +96,9 @@ class Run:
         registry = RegistrySettings.load()
         training = TrainingSettings.load(as_of=self.options.as_of, cohort=self.options.cohort)
         Rule.parse(training.threshold)
-        for settings in (Clock, DefinitionSettings, ServingSettings, SnowflakeSettings):
+        for settings in (
+            AutomationSettings, Clock, DefinitionSettings, ServingSettings, SnowflakeSettings
+        ):  # fmt: skip
             settings.load()
         if registry.tracking_uri:
             from prospect_pipeline.registry.store import Registry  # slow, and seldom needed
@@ -103,8 +106,8 @@ class Run:
             Registry(registry, self.options.data).check()
         return signals
 
-    def _load_events(self, ports: services.Ports) -> tuple[Loaded, dict[str, str]]:
-        """Load the events, and return what the services are to be told of them."""
+    def _load_events(self, ports: services.Ports) -> tuple[Loaded, datetime, dict[str, str]]:
+        """Load the events; return as-of too, and what the services are to be told."""
         if self.options.events is not None:
             self.console.say(f"Loading {self.options.events}")
         loaded, last = in_child(load_events, self.options.data, self.options.events)
@@ -115,8 +118,8 @@ class Run:
         as_of = TrainingSettings.load(as_of=self.options.as_of).as_of_moment or last + MICROSECOND
         environment = {
             "MLFLOW_UI_URL": services.url(ports.mlflow),
+            "DAGSTER_UI_URL": services.url(ports.dagster),
             "PROSPECT_DATA_DIR": str(self.options.data.root),
-            "PROSPECT_AS_OF": as_of.isoformat(),
             "MODEL_POLL_SECONDS": "1",
             "PREDICT_CORS_ORIGINS": ",".join(
                 [*ServingSettings.load().cors_origins, services.website_origins(ports)]
@@ -130,7 +133,7 @@ class Run:
             environment["PROSPECT_COHORT"] = self.options.cohort
         if self.options.events is not None:
             environment["PROSPECT_CLOCK"] = as_of.isoformat()
-        return loaded, environment
+        return loaded, as_of, environment
 
     def _start(
         self, processes: Processes, ports: services.Ports, settings: SignalsSettings
@@ -156,10 +159,14 @@ class Run:
             services.wait_for_mlflow(processes, ports.mlflow)
             self.console.say(f"MLflow         {services.url(ports.mlflow)}")
 
-    def _train(self, url: str, processes: Processes) -> dict[str, dict[str, Any]]:
-        """Materialize everything in the Dagster instance whose page is served."""
+    def _train(self, url: str, processes: Processes, as_of: datetime) -> dict[str, dict[str, Any]]:
+        """Materialize everything in the Dagster instance whose page is served.
+
+        As-of is this run's alone: what the schedule starts later goes by the events of its time.
+        """
         dagster = DagsterRuns(url)
-        run = dagster.launch("everything")
+        config = {"ops": {"training_dataframe": {"config": {"as_of": as_of.isoformat()}}}}
+        run = dagster.launch("everything", config)
         self.console.say(f"Run            {dagster.url}/runs/{run}")
         dagster.follow(run, self.console.step, processes.check)
         return dagster.materialized(run)

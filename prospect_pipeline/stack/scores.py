@@ -8,9 +8,29 @@ from typing import Any
 import requests
 
 from prospect_pipeline.errors import StackError
-from prospect_pipeline.settings import DataSettings
+from prospect_pipeline.settings import AutomationSettings, DataSettings
+from prospect_pipeline.stack.processes import answers
 
 RUN_FILE = "run.json"
+
+
+class RunningService:
+    """The scoring service: PREDICT_URL, else the one of the running system."""
+
+    def address(self) -> str | None:
+        """Return where it is, None where no system runs on this machine and none is named."""
+        named = AutomationSettings.load().predict_url
+        if named:
+            return named
+        try:
+            here = service_url(DataSettings.load())
+        except StackError:
+            return None
+        return here if answers(f"{here}/readyz") else None  # a killed system leaves its address
+
+    def score(self, address: str, domain_userid: str) -> dict[str, Any]:
+        """Return its answer for a visitor, in full; raises StackError where it gives none."""
+        return fetch_score(address, domain_userid, explain=True)
 
 
 def service_url(data: DataSettings) -> str:

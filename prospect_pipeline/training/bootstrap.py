@@ -24,7 +24,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Interval:
-    """A number, and the interval that holds it 95 times of 100."""
+    """A number, and the interval that holds it 95 times of 100; NaN is what is not known."""
 
     value: float
     low: float
@@ -40,11 +40,18 @@ class Interval:
         return {name: end if np.isfinite(end) else None for name, end in vars(self).items()}
 
     def __str__(self) -> str:
+        if not np.isfinite(self.value):
+            return "not known"
+        if not np.isfinite(self.width):
+            return f"{self.value:.3f} (interval not known)"
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
 class Draws:
-    """The weights of rows in every draw of visitors; the same ones for all that is compared."""
+    """The weights of rows in every draw of visitors; the same ones for all that is compared.
+
+    A visitor alone says nothing about others: no row has a weight in any draw.
+    """
 
     def __init__(
         self, visitors: pd.Series[str], weights: Floats, seed: int, draws: int = DRAWS
@@ -54,7 +61,11 @@ class Draws:
         self._codes: npt.NDArray[np.intp] = codes
         chance = np.random.default_rng(seed)
         count = len(names)
-        self._times = chance.multinomial(count, np.full(count, 1 / count), draws)
+        self._times = (
+            chance.multinomial(count, np.full(count, 1 / count), draws)
+            if count > 1
+            else np.zeros((draws, count), dtype=np.int64)
+        )
 
     def of(self, rows: npt.NDArray[np.bool_]) -> Draws:
         """Return the same draws, of some of the rows alone."""

@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from prospect_pipeline.errors import TrainingError
-from prospect_pipeline.features import COLUMNS, check_columns
+from prospect_pipeline.features import COLUMNS, FEATURES, as_floats, check_columns
 
 KEY = "domain_userid"
 ANCHOR = [KEY, "anchor_ts", "event_id"]
+NUMERICAL = [feature.name for feature in FEATURES if not feature.categorical]
+SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -35,11 +38,12 @@ class Rule(NamedTuple):
 
 
 CHECKS: dict[str, Rule] = {
+    "labels_are_binary": Rule(True, "Every label is 0 or 1."),
     "has_both_classes": Rule(True, "There are rows of both labels."),
     "has_enough_converters": Rule(True, "At least MIN_CONVERTERS visitors convert."),
     "anchors_are_unique": Rule(True, "No anchor (visitor, moment, event) stands twice."),
     "no_nulls": Rule(True, "No column holds a null."),
-    "labels_are_binary": Rule(True, "Every label is 0 or 1."),
+    "numbers_are_finite": Rule(True, "No number is infinite."),
     "labels_are_known": Rule(True, "No label looks past as-of, where it may still change."),
     "label_rate": Rule(False, "The share of positives is a plausible one."),
     "no_constant_columns": Rule(False, "Every column has several values."),
@@ -67,7 +71,7 @@ def check_dataset(
 
     ``as_of`` (with a zone) is the moment after which no event was read, ``horizon`` how far ahead
     a label looks; without ``as_of``, whether the labels are known is not checked, and the check
-    says so. Raises InputError where a column is missing.
+    says so. Raises InputError where a column is missing or of another type.
     """
     check_columns(frame, (*ANCHOR, *COLUMNS, "label"))
     return [
@@ -115,6 +119,7 @@ _Result = tuple[str, bool, str, dict[str, Any]]
 def _results(
     frame: pd.DataFrame, min_converters: int, as_of: datetime | None, horizon: timedelta
 ) -> Iterator[_Result]:
+    yield "labels_are_binary", *_binary(frame)
     yield from _classes(frame, min_converters)
     yield from _rows(frame)
     yield "labels_are_known", *_known(frame, as_of, horizon)
@@ -165,14 +170,27 @@ def _rows(frame: pd.DataFrame) -> Iterator[_Result]:
         "data again from the present definition (features.py says what stands for nothing).",
         {"nulls": nulls},
     )
-    odd = sorted(set(frame["label"].dropna().tolist()) - {0, 1})
+    numbers = [name for name in (*NUMERICAL, "weight") if name in frame.columns]
+    infinite = {name: int(np.isinf(as_floats(frame[name])).sum()) for name in numbers}
+    infinite = {name: count for name, count in infinite.items() if count}
     yield (
-        "labels_are_binary",
-        not odd,
-        f"Labels other than 0 and 1: {odd or 'none'}. Write a label as 1 where the goal follows, "
-        "as 0 where it does not.",
-        {"others": [str(label) for label in odd]},
+        "numbers_are_finite",
+        not infinite,
+        f"Columns with infinite numbers: {infinite or 'none'}; every number is finite. Look at "
+        "the events they were computed from, or build the data again.",
+        {"infinite": infinite},
     )
+
+
+def _binary(frame: pd.DataFrame) -> tuple[bool, str, dict[str, Any]]:
+    labels = frame["label"].dropna().tolist()
+    odd = sorted({repr(label) for label in labels if label not in (0, 1)})
+    shown = f"[{', '.join(odd[:SHOWN])}{', ...' if len(odd) > SHOWN else ''}]" if odd else "none"
+    words = (
+        f"Labels other than 0 and 1: {shown}. Write a label as the number 1 where the goal "
+        "follows, as 0 where it does not."
+    )
+    return not odd, words, {"others": odd[:SHOWN]}
 
 
 def _plausible(frame: pd.DataFrame) -> tuple[bool, str, dict[str, Any]]:

@@ -7,20 +7,27 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from sklearn import metrics as sk
 
 from prospect_pipeline.scoring import ScoringModel
 from prospect_pipeline.training.bootstrap import Draws, Interval, interval, intervals
 from prospect_pipeline.training.dataset import KEY
+from prospect_pipeline.training.importance import PERMUTED_ROWS, gain, permutation, spread_rows
 from prospect_pipeline.training.measures import HIGHER_IS_BETTER, Ranked
 from prospect_pipeline.training.model import Scores, weights
+from prospect_pipeline.training.slices import Slice, slices
+from prospect_pipeline.training.visitors import Explained, explained
+
+Intervals = dict[str, Interval]
 
 MODEL = "model"
 """The column of the model's own scores in a scored frame; the others are baselines."""
 
 IDENTITY = ["domain_userid", "anchor_ts", "event_id", "label", "weight"]
 EXPLAINED_ROWS = 1000
+"""How many rows at most have their contributions drawn."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,9 @@ class Evaluation:
     """The test part, scored: metrics by scorer, and what the report draws.
 
     ``scored`` has a row for each test anchor, with `IDENTITY` and a column of probabilities for
-    each scorer. ``contributions`` are in log-odds, a row for each of ``explained``.
+    each scorer. ``contributions`` are in log-odds, a row for each of ``explained``;
+    ``importance`` is a share of gain by column, ``permutation`` what shuffling a column adds to the
+    log loss, for each shuffle.
     ``confusion`` is [[true negatives, false positives], [false negatives, true positives]].
     Every number is weighted: where negatives were sampled, each counts for those it stands for.
     ``intervals`` are those of ``metrics``, and ``ahead`` how far the model is ahead of each
@@ -37,19 +46,33 @@ class Evaluation:
 
     scored: pd.DataFrame
     threshold: float
+    seed: int
     metrics: dict[str, dict[str, float]]
-    intervals: dict[str, dict[str, Interval]]
-    ahead: dict[str, dict[str, Interval]]
+    intervals: dict[str, Intervals]
+    ahead: dict[str, Intervals]
     confusion: list[list[int]]
     classification_report: str
     importance: dict[str, float]
+    permutation: dict[str, list[float]]
+    slices: list[Slice]
     explained: pd.DataFrame
     contributions: Scores
+    visitors: list[Explained]
 
     @property
     def headline(self) -> dict[str, float]:
         """The model's own metrics."""
         return self.metrics[MODEL]
+
+    @property
+    def has_both_classes(self) -> bool:
+        """Whether curves and metrics are defined at all."""
+        return bool(self.scored["label"].nunique() == 2)
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether some rows stand for several."""
+        return bool((self.scored["weight"] != 1).any())
 
     @property
     def positive_rate(self) -> float:
@@ -70,7 +93,10 @@ class Evaluation:
         """Return the numbers as plain JSON types."""
         return {
             "threshold": self.threshold,
-            "metrics": self.metrics,
+            "metrics": {
+                scorer: {name: _plain(value) for name, value in own.items()}
+                for scorer, own in self.metrics.items()
+            },
             "intervals": {
                 scorer: {name: found.to_dict() for name, found in own.items()}
                 for scorer, own in self.intervals.items()
@@ -81,6 +107,8 @@ class Evaluation:
             },
             "confusion_matrix": self.confusion,
             "importance": self.importance,
+            "permutation": self.permutation,
+            "slices": [one.to_dict() | {"gain": one.gain.to_dict()} for one in self.slices],
             "test_rows": len(self.scored),
             "test_positives": int(self.scored["label"].sum()),
             "positive_rate": self.positive_rate,
@@ -107,50 +135,72 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate every scorer of a scored frame; ``test`` holds the same rows' columns.
 
-    ``seed`` is of the draws that the intervals come from.
+    ``seed`` is of the draws that the intervals come from, and of the shuffles.
     """
-    scorers = [name for name in scored.columns if name not in IDENTITY]
-    labels, weight = scored["label"].to_numpy(), scored["weight"].to_numpy()
-    decided = (scored[MODEL].to_numpy() >= threshold).astype(int)
-    ranked = {name: Ranked.of(labels, scored[name], threshold) for name in scorers}
-    metrics = {name: one.measure(weight) for name, one in ranked.items()}
+    labels, weight = scored["label"].to_numpy(np.float64), scored["weight"].to_numpy(np.float64)
+    scores = scored[MODEL].to_numpy()
     draws = Draws(scored[KEY], weight, seed)
-    drawn = {name: draws.measure(one) for name, one in ranked.items()}
-    # Without sampling no weights are passed, so that the report's text counts in whole rows.
-    sampled = weight if (weight != 1).any() else None
-    confusion = sk.confusion_matrix(labels, decided, labels=[0, 1], sample_weight=sampled)
-    gain = model.booster.get_score(importance_type="gain")
-    total = sum(gain.values()) or 1.0
-    step = max(len(test) // EXPLAINED_ROWS, 1)
-    explained = test.iloc[::step][list(model.encoder.columns)].reset_index(drop=True)
+    metrics, found, ahead = _measured(scored, threshold, draws)
+    confusion, report = _decided(labels, scores >= threshold, weight)
+    shown = test.iloc[spread_rows(len(test), EXPLAINED_ROWS)]
+    shown = shown[list(model.encoder.columns)].reset_index(drop=True)
+    shuffled = spread_rows(len(test), PERMUTED_ROWS)
     return Evaluation(
         scored=scored,
         threshold=threshold,
+        seed=seed,
         metrics=metrics,
-        intervals={name: intervals(metrics[name], drawn[name]) for name in scorers},
-        ahead={
-            name: {
-                metric: interval(
-                    metrics[MODEL][metric] - metrics[name][metric],
-                    drawn[MODEL][metric] - drawn[name][metric],
-                )
-                for metric in HIGHER_IS_BETTER
-            }
-            for name in scorers
-            if name != MODEL
-        },
-        confusion=np.rint(confusion).astype(int).tolist(),
-        classification_report=sk.classification_report(
-            labels,
-            decided,
-            target_names=["no form", "form"],
-            sample_weight=sampled,
-            zero_division=0,
+        intervals=found,
+        ahead=ahead,
+        confusion=confusion,
+        classification_report=report,
+        importance=gain(model),
+        permutation=permutation(
+            model, test.iloc[shuffled], labels[shuffled], weight[shuffled], seed
         ),
-        importance={
-            name: gain.get(name, 0.0) / total
-            for name in sorted(model.encoder.columns, key=lambda n: -gain.get(n, 0.0))
-        },
-        explained=explained,
-        contributions=model.contributions(model.encoder.encode(explained)),
+        slices=slices(test.assign(label=labels), scores, draws),
+        explained=shown,
+        contributions=model.contributions(model.encoder.encode(shown)),
+        visitors=explained(test, labels, scores, model, threshold),
     )
+
+
+def _measured(
+    scored: pd.DataFrame, threshold: float, draws: Draws
+) -> tuple[dict[str, dict[str, float]], dict[str, Intervals], dict[str, Intervals]]:
+    """Return every scorer's metrics, their intervals, and how far the model is ahead."""
+    scorers = [name for name in scored.columns if name not in IDENTITY]
+    ranked = {name: Ranked.of(scored["label"], scored[name], threshold) for name in scorers}
+    metrics = {name: one.measure(draws.weights) for name, one in ranked.items()}
+    drawn = {name: draws.measure(one) for name, one in ranked.items()}
+    ahead = {
+        name: {
+            metric: interval(
+                metrics[MODEL][metric] - metrics[name][metric],
+                drawn[MODEL][metric] - drawn[name][metric],
+            )
+            for metric in HIGHER_IS_BETTER
+        }
+        for name in scorers
+        if name != MODEL
+    }
+    return metrics, {name: intervals(metrics[name], drawn[name]) for name in scorers}, ahead
+
+
+def _decided(
+    labels: Scores, called: npt.NDArray[np.bool_], weight: Scores
+) -> tuple[list[list[int]], str]:
+    """Return the confusion matrix and scikit-learn's report of the decision."""
+    # Without sampling no weights are passed, so that the report's text counts in whole rows.
+    sampled = weight if (weight != 1).any() else None
+    given = {"labels": [0, 1], "sample_weight": sampled}
+    confusion = sk.confusion_matrix(labels, called.astype(int), **given)
+    report = sk.classification_report(
+        labels, called.astype(int), target_names=["no form", "form"], zero_division=0, **given
+    )
+    return np.rint(confusion).astype(int).tolist(), report
+
+
+def _plain(number: float) -> float | None:
+    """Return a number as JSON knows it: null where it is not defined."""
+    return number if np.isfinite(number) else None

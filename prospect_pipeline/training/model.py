@@ -1,13 +1,14 @@
 """Training: XGBoost on the 20 columns, and the baselines that it has to beat.
 
-The validation part says how many rounds; the model then learns from both parts, and the
-calibration part, which it never saw, says how far its scores can be believed and from where on a
-visitor is a prospect. Nothing here sees the test part's labels. The same frame and seed give the
-same model.
+The validation part says which parameters, where several are tried, and how many rounds; the model
+then learns from both parts, and the calibration part, which it never saw, says how far its scores
+can be believed and from where on a visitor is a prospect. Nothing here sees the test part's labels.
+The same frame and seed give the same model.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,7 +24,17 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from prospect_pipeline.features import FEATURES, Encoder
 from prospect_pipeline.scoring import Calibration, ScoringModel
 from prospect_pipeline.training.calibration import fit_calibration
-from prospect_pipeline.training.dataset import KEY
+from prospect_pipeline.training.dataset import KEY, NUMERICAL
+from prospect_pipeline.training.search import (
+    NO_SEARCH,
+    SPACE,
+    Budget,
+    Judged,
+    Params,
+    Search,
+    logger,
+    search,
+)
 from prospect_pipeline.training.split import Split
 from prospect_pipeline.training.threshold import Rule, Threshold, choose
 
@@ -45,10 +56,15 @@ MAX_ROUNDS = 2000
 PATIENCE = 50
 LEAF_VISITORS = 50
 """How many visitors a leaf speaks for at least: a visitor's rows say much the same."""
+DEFAULTS: dict[str, float] = {
+    **{name: PARAMS[name] for name in SPACE if name in PARAMS},
+    "leaf_visitors": LEAF_VISITORS,
+}
+"""What a search varies, as it is trained with where nothing better is found."""
 THREADS = 2
 
 CATEGORICAL = [feature.name for feature in FEATURES if feature.categorical]
-NUMERICAL = [feature.name for feature in FEATURES if not feature.categorical]
+PRICING = "num_pricing_views_l7d"
 TUTORIAL_NUMERICAL = [name for name in NUMERICAL if not name.startswith("had_conversions_")]
 
 
@@ -59,41 +75,63 @@ class TrainedModel:
     model: ScoringModel
     params: dict[str, Any]
     threshold: Threshold
+    search: Search
 
 
-def train(split: Split, seed: int, rule: Rule = F1) -> TrainedModel:
-    """Train for as long as the validation part's log loss falls, then on all that was known."""
+def train(
+    split: Split,
+    seed: int,
+    rule: Rule = F1,
+    budget: Budget = NO_SEARCH,
+    say: Callable[[str], None] = logger.info,
+) -> TrainedModel:
+    """Train for as long as the validation part's log loss falls, then on all that was known.
+
+    Within ``budget`` several parameters are tried, of which ``say`` is told.
+    """
     encoder = Encoder.fit(split.known)
-    own = PARAMS | {"seed": seed, "min_child_weight": _leaf_weight(split.known)}
-    params = own | {"nthread": THREADS}
-    stopped = xgboost.train(
-        params,
-        _matrix(encoder, split.train),
-        num_boost_round=MAX_ROUNDS,
-        evals=[(_matrix(encoder, split.validation), "validation")],
-        early_stopping_rounds=PATIENCE,
-        verbose_eval=False,
+    train_rows, validation = _matrix(encoder, split.train), _matrix(encoder, split.validation)
+
+    def judge(tried: Params) -> Judged:
+        stopped = xgboost.train(
+            _params(tried, split.known, seed) | {"nthread": THREADS},
+            train_rows,
+            num_boost_round=MAX_ROUNDS,
+            evals=[(validation, "validation")],
+            early_stopping_rounds=PATIENCE,
+            verbose_eval=False,
+        )
+        return Judged(float(stopped.best_score), stopped.best_iteration + 1)
+
+    found = search(judge, DEFAULTS, budget, seed, say)
+    chosen = found.chosen
+    own = _params(chosen.params, split.known, seed)
+    booster = xgboost.train(
+        own | {"nthread": THREADS}, _matrix(encoder, split.known), num_boost_round=chosen.rounds
     )
-    rounds = stopped.best_iteration + 1
-    booster = xgboost.train(params, _matrix(encoder, split.known), num_boost_round=rounds)
-    calibration = _calibration(ScoringModel(booster, encoder), split.calibration)
-    calibrated = ScoringModel(booster, encoder, calibration)
-    held = split.calibration
+    model, threshold = _decided(ScoringModel(booster, encoder), split.calibration, rule)
+    params = own | chosen.params | {"rounds": chosen.rounds, "search_trials": len(found.trials)}
+    fitted = {f"calibration_{name}": value for name, value in vars(model.calibration).items()}
+    return TrainedModel(model, params | {"threshold_rule": rule.text} | fitted, threshold, found)
+
+
+def _params(tried: Params, known: pd.DataFrame, seed: int) -> dict[str, Any]:
+    """Return XGBoost's parameters for some of `SPACE`.
+
+    ``min_child_weight``, a sum of p (1 - p), is that of as many visitors as a leaf speaks for.
+    """
+    weight = weights(known)
+    rate = float(np.average(known["label"], weights=weight))
+    visitor = float(weight.sum()) / known[KEY].nunique() * rate * (1 - rate)
+    own = {name: value for name, value in tried.items() if name != "leaf_visitors"}
+    return PARAMS | own | {"seed": seed, "min_child_weight": tried["leaf_visitors"] * visitor}
+
+
+def _decided(model: ScoringModel, held: pd.DataFrame, rule: Rule) -> tuple[ScoringModel, Threshold]:
+    """Return the model with calibration and threshold, both chosen on held-out rows."""
+    calibrated = replace(model, calibration=_calibration(model, held))
     threshold = choose(rule, held, calibrated.score(held), weights(held))
-    return TrainedModel(
-        replace(calibrated, threshold=threshold.value),
-        own
-        | {"rounds": rounds, "threshold_rule": rule.text}
-        | {f"calibration_{name}": value for name, value in vars(calibration).items()},
-        threshold,
-    )
-
-
-def _leaf_weight(frame: pd.DataFrame) -> float:
-    """Return XGBoost's ``min_child_weight``, a sum of p (1 - p), for `LEAF_VISITORS` visitors."""
-    weight = weights(frame)
-    rate = float(np.average(frame["label"], weights=weight))
-    return LEAF_VISITORS * float(weight.sum()) / frame[KEY].nunique() * rate * (1 - rate)
+    return replace(calibrated, threshold=threshold.value), threshold
 
 
 def _calibration(model: ScoringModel, held: pd.DataFrame) -> Calibration:
@@ -106,7 +144,8 @@ def baselines(split: Split, seed: int) -> dict[str, Scores]:
 
     They train on what the model has learnt from. The tutorial's pipeline is Snowplow's: scaled
     counts, one-hot categories, XGBoost's defaults; its transformer leaves out the two
-    ``had_conversions_*``, so 18 columns.
+    ``had_conversions_*``, so 18 columns. The rule tells apart whether pricing was viewed within
+    seven days, as a salesperson would, and knows the share of positives in either case.
     """
     known = split.known
     tutorial = _pipeline(
@@ -118,8 +157,23 @@ def baselines(split: Split, seed: int) -> dict[str, Scores]:
     return {
         "tutorial pipeline": _fitted(tutorial, known, split.test),
         "logistic regression": _fitted(logistic, known, split.test),
+        "viewed pricing": _viewed_pricing(known, split.test, rate),
         "base rate": np.full(len(split.test), rate),
     }
+
+
+def _viewed_pricing(known: pd.DataFrame, test: pd.DataFrame, rate: float) -> Scores:
+    """Return each row's share of positives among known rows that are alike in that one respect.
+
+    One more row at the base rate keeps a share within 0 and 1, even where no row is alike.
+    """
+    weight, positive = weights(known), known["label"].to_numpy(np.float64)
+    seen = known[PRICING].to_numpy() > 0
+    shares = [
+        float((weight[rows] @ positive[rows] + rate) / (weight[rows].sum() + 1))
+        for rows in (~seen, seen)
+    ]
+    return np.where(test[PRICING].to_numpy() > 0, shares[1], shares[0])
 
 
 def weights(frame: pd.DataFrame) -> Scores:

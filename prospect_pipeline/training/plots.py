@@ -3,50 +3,87 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from sklearn import metrics as sk
 
 from prospect_pipeline.training.evaluation import IDENTITY, MODEL, Evaluation
+from prospect_pipeline.training.importance import spread_rows
+from prospect_pipeline.training.measures import Floats, Ranked
+from prospect_pipeline.training.palette import LIGHT
 
-INK, GRID, FIRST, SECOND = "#1f2933", "#d9dee5", "#5b3df5", "#e8590c"
-OTHERS = ("#8792a2", "#2b8a3e", "#c2255c")
+INK, GRID, FIRST, SECOND = (LIGHT[name] for name in ("ink", "line", "first", "second"))
+OTHERS = [colour for name, colour in LIGHT.items() if name.startswith("other")]
 BINS = 10
+POINTS = 600
+STYLE = {
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "svg.hashsalt": "prospect",  # the same picture, the same text
+    "svg.fonttype": "none",  # text stays text: light, and found by a search
+}
+LOW_TO_HIGH = LinearSegmentedColormap.from_list("values", ["#2f7de1", "#9a8fb5", "#e8434f"])
+"""Colours that are seen on white and on black."""
 
 Draw = Callable[[Axes, Evaluation], None]
 
 
+class Drawing(NamedTuple):
+    """How a picture is drawn, how large in inches, and whether it needs rows of both classes."""
+
+    draw: Draw
+    size: tuple[float, float]
+    needs_both: bool = False
+
+
 def figures(evaluation: Evaluation) -> dict[str, Figure]:
     """Return every picture by its title."""
-    drawn = {}
-    for title, (draw, size) in PICTURES.items():
-        figure = Figure(figsize=size, layout="constrained")
-        axes = figure.add_subplot()
-        axes.set_axisbelow(True)
-        axes.grid(color=GRID, linewidth=0.6)
-        axes.tick_params(colors=INK, labelsize=9)
-        for side in ("top", "right"):
-            axes.spines[side].set_visible(False)
-        draw(axes, evaluation)
-        drawn[title] = figure
-    return drawn
+    with rc_context(STYLE):
+        return {title: _figure(drawing, evaluation) for title, drawing in PICTURES.items()}
+
+
+def _figure(drawing: Drawing, evaluation: Evaluation) -> Figure:
+    figure = Figure(figsize=drawing.size, layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_axisbelow(True)
+    axes.grid(color=GRID, linewidth=0.6)
+    axes.tick_params(labelsize=9)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    if drawing.needs_both and not evaluation.has_both_classes:
+        words = "Not known: the test rows are of one class alone."
+        axes.text(0.5, 0.5, words, ha="center", transform=axes.transAxes)
+    else:
+        drawing.draw(axes, evaluation)
+    return figure
 
 
 def as_svg(figure: Figure) -> str:
-    """Return a figure as an SVG element, without an XML header."""
+    """Return a figure as an SVG element whose colours are the page's own, without a background."""
     buffer = io.StringIO()
-    with rc_context({"svg.hashsalt": "prospect"}):  # the same picture, the same text
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    with rc_context(STYLE):
+        metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(buffer, format="svg", metadata=metadata, transparent=True, dpi=110)
     text = buffer.getvalue()
-    return text[text.index("<svg") :]
+    text = re.sub(r' id="[\w.]+_\d+"', "", text[text.index("<svg") :])  # else on the page twice
+    for name, colour in LIGHT.items():
+        text = text.replace(colour, f"var(--{name})")
+    return text
 
 
 def as_png(figure: Figure) -> bytes:
-    """Return a figure as PNG."""
+    """Return a figure as PNG, on white."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=80)
     return buffer.getvalue()
@@ -64,6 +101,7 @@ def _roc(axes: Axes, evaluation: Evaluation) -> None:
     for name, colour, width in _scorers(evaluation):
         x, y, _ = sk.roc_curve(labels, evaluation.scored[name], sample_weight=weight)
         area = evaluation.metrics[name]["roc_auc"]
+        x, y = _thinned(x, y)
         axes.plot(x, y, color=colour, linewidth=width, label=f"{name} ({area:.3f})")
     axes.set(xlabel="share of others wrongly called", ylabel="share of converters found")
     axes.legend(fontsize=8, frameon=False)
@@ -72,14 +110,20 @@ def _roc(axes: Axes, evaluation: Evaluation) -> None:
 def _precision_recall(axes: Axes, evaluation: Evaluation) -> None:
     labels, weight = evaluation.scored["label"], evaluation.scored["weight"]
     for name, colour, width in _scorers(evaluation):
-        scores = evaluation.scored[name]
-        y, x, _ = sk.precision_recall_curve(labels, scores, sample_weight=weight)
-        if scores.nunique() == 1:  # one score for all can only call all: a level line
-            y = np.full_like(y, y[0])
+        y, x, _ = sk.precision_recall_curve(labels, evaluation.scored[name], sample_weight=weight)
+        y[-1] = y[-2]  # scikit-learn ends at a precision of 1, which nobody has reached
         area = evaluation.metrics[name]["pr_auc"]
-        axes.plot(x, y, color=colour, linewidth=width, label=f"{name} ({area:.3f})")
+        x, y = _thinned(x, y)
+        words = f"{name} ({area:.3f})"
+        axes.plot(x, y, color=colour, linewidth=width, label=words, drawstyle="steps-post")
     axes.set(xlabel="recall: converters found", ylabel="precision: called and right", ylim=(0, 1))
     axes.legend(fontsize=8, frameon=False)
+
+
+def _thinned(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Return a curve of few points: more are not seen, and make the page heavy."""
+    kept = spread_rows(len(x), POINTS)
+    return x[kept], y[kept]
 
 
 def _calibration(axes: Axes, evaluation: Evaluation) -> None:
@@ -92,7 +136,7 @@ def _calibration(axes: Axes, evaluation: Evaluation) -> None:
     said = [float(np.average(scores[b], weights=weight[b])) for b in bins]
     seen = [float(np.average(labels[b], weights=weight[b])) for b in bins]
     top = max(*said, *seen) * 1.05
-    axes.plot([0, top], [0, top], color=GRID, linewidth=1.4, linestyle="--")
+    axes.plot([0, top], [0, top], color=OTHERS[0], linewidth=1.2, linestyle="--")
     axes.plot(said, seen, color=FIRST, marker="o", linewidth=1.8)
     axes.set(xlabel="mean score", ylabel="share that sent a form", xlim=(0, top), ylim=(0, top))
 
@@ -100,15 +144,10 @@ def _calibration(axes: Axes, evaluation: Evaluation) -> None:
 def _scores(axes: Axes, evaluation: Evaluation) -> None:
     edges = np.linspace(0, float(evaluation.scored[MODEL].max()), 40)
     for label, colour, words in ((0, OTHERS[0], "no form"), (1, SECOND, "form")):
-        rows = evaluation.scored["label"] == label
-        axes.hist(
-            evaluation.scored.loc[rows, MODEL],
-            edges.tolist(),
-            density=True,
-            alpha=0.6,
-            color=colour,
-            label=words,
-        )
+        rows = evaluation.scored.loc[evaluation.scored["label"] == label, MODEL]
+        if rows.empty:
+            continue
+        axes.hist(rows, edges.tolist(), density=True, alpha=0.6, color=colour, label=words)
     axes.axvline(evaluation.threshold, color=INK, linewidth=1, linestyle=":")
     axes.set(xlabel="score (dotted: the threshold)", ylabel="density", yscale="log")
     axes.legend(fontsize=8, frameon=False)
@@ -117,21 +156,63 @@ def _scores(axes: Axes, evaluation: Evaluation) -> None:
 def _confusion(axes: Axes, evaluation: Evaluation) -> None:
     counts = np.array(evaluation.confusion)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    axes.imshow(shares, cmap="Purples", vmin=0, vmax=1)
     axes.grid(visible=False)
+    axes.set(xlim=(-0.5, 1.5), ylim=(1.5, -0.5))
     for row in range(2):
         for column in range(2):
-            colour = "white" if shares[row, column] > 0.5 else INK
+            # Faint enough that the text is read on it, on white and on black.
+            tint = 0.04 + 0.4 * shares[row, column]
+            corner = (column - 0.49, row - 0.49)
+            axes.add_patch(Rectangle(corner, 0.98, 0.98, color=FIRST, alpha=tint, linewidth=0))
             text = f"{counts[row, column]:,}\n{shares[row, column]:.1%}"
-            axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=12)
+            axes.text(column, row, text, ha="center", va="center", fontsize=12)
     axes.set_xticks([0, 1], ["called no form", "called form"])
     axes.set_yticks([0, 1], ["no form", "form"])
+    axes.tick_params(length=0)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_visible(False)
+
+
+def _gains(axes: Axes, evaluation: Evaluation) -> None:
+    """Draw the share of all positives among the best rows, over the share of rows."""
+    weight = evaluation.scored["weight"].to_numpy(np.float64)
+    shares = np.linspace(0, 1, 101)
+    for name, colour, width in _scorers(evaluation):
+        ranked = Ranked.of(evaluation.scored["label"], evaluation.scored[name], 0.5)
+        found = ranked.gains(weight, shares)
+        axes.plot(shares, found, color=colour, linewidth=width, label=name)
+    axes.set(xlabel="share of rows, the best scores first", ylabel="share of converters found")
+    axes.legend(fontsize=8, frameon=False)
+
+
+def _lift(axes: Axes, evaluation: Evaluation) -> None:
+    """Draw how many times the positive rate each tenth of the rows has, the best scores first."""
+    weight = evaluation.scored["weight"].to_numpy(np.float64)
+    ranked = Ranked.of(evaluation.scored["label"], evaluation.scored[MODEL], 0.5)
+    lift = np.diff(ranked.gains(weight, np.linspace(0, 1, BINS + 1))) * BINS
+    axes.bar(range(1, BINS + 1), lift, color=FIRST, width=0.75)
+    axes.axhline(1, color=INK, linewidth=1, linestyle=":")
+    for place, value in enumerate(lift, start=1):
+        axes.text(place, value, f"{value:.1f}", ha="center", va="bottom", fontsize=8)
+    axes.set_xticks(range(1, BINS + 1))
+    axes.set(xlabel="tenth of the rows, the best scores first", ylabel="times the average rate")
 
 
 def _importance(axes: Axes, evaluation: Evaluation) -> None:
     names = list(evaluation.importance)[::-1]
     axes.barh(names, [evaluation.importance[name] for name in names], color=FIRST)
     axes.set_xlabel("share of the total gain")
+    axes.locator_params(axis="x", nbins=5)
+
+
+def _permutation(axes: Axes, evaluation: Evaluation) -> None:
+    names = list(evaluation.permutation)[::-1]
+    rises = np.array([evaluation.permutation[name] for name in names])
+    axes.barh(names, rises.mean(axis=1), color=FIRST)
+    axes.hlines(names, rises.min(axis=1), rises.max(axis=1), color=INK, linewidth=1.2)
+    axes.axvline(0, color=INK, linewidth=0.8)
+    axes.set_xlabel("rise of the log loss")
+    axes.locator_params(axis="x", nbins=5)
 
 
 def _shap(axes: Axes, evaluation: Evaluation) -> None:
@@ -151,7 +232,7 @@ def _shap(axes: Axes, evaluation: Evaluation) -> None:
             contributions[:, column],
             place + spread,
             c=ranks,
-            cmap="coolwarm",
+            cmap=LOW_TO_HIGH,
             s=5,
             alpha=0.7,
             linewidths=0,
@@ -163,12 +244,15 @@ def _shap(axes: Axes, evaluation: Evaluation) -> None:
 
 
 WIDE, TALL = (5.4, 4.0), (5.4, 5.4)
-PICTURES: dict[str, tuple[Draw, tuple[float, float]]] = {
-    "Confusion matrix": (_confusion, WIDE),
-    "ROC": (_roc, WIDE),
-    "Precision and recall": (_precision_recall, WIDE),
-    "Calibration": (_calibration, WIDE),
-    "Scores": (_scores, WIDE),
-    "Feature importance": (_importance, TALL),
-    "SHAP summary": (_shap, TALL),
+PICTURES: dict[str, Drawing] = {
+    "ROC": Drawing(_roc, WIDE, needs_both=True),
+    "Precision and recall": Drawing(_precision_recall, WIDE, needs_both=True),
+    "Calibration": Drawing(_calibration, WIDE),
+    "Scores": Drawing(_scores, WIDE),
+    "Confusion matrix": Drawing(_confusion, WIDE),
+    "Cumulative gains": Drawing(_gains, WIDE, needs_both=True),
+    "Lift by decile": Drawing(_lift, WIDE, needs_both=True),
+    "Feature importance": Drawing(_importance, TALL),
+    "Permutation importance": Drawing(_permutation, TALL),
+    "SHAP summary": Drawing(_shap, TALL),
 }

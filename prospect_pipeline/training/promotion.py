@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from prospect_pipeline.training.bootstrap import Interval
 
@@ -76,10 +77,21 @@ class Decision:
     reason: str
     gates: tuple[Gate, ...]
 
+    @property
+    def told(self) -> str:
+        """What came of it, in a sentence or two."""
+        return f"{'Promoted' if self.promote else 'Refused'}. {self.reason}"
+
     def to_dict(self) -> dict[str, object]:
         """Return it as plain JSON types."""
         gates = [vars(gate) for gate in self.gates]
         return {"promoted": self.promote, "reason": self.reason, "gates": gates}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Decision:
+        """Rebuild a decision; raises KeyError where ``stored`` is not one."""
+        gates = tuple(Gate(**gate) for gate in stored["gates"])
+        return cls(stored["promoted"], stored["reason"], gates)
 
 
 SAME = 1e-6

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import combinations
 from typing import Any
 
 import pandas as pd
@@ -28,7 +29,7 @@ class Split:
     """The parts of a training frame, and how many rows were purged from each.
 
     ``known`` has every row of the first two parts' visitors whose label was known when the
-    calibration part begins.
+    calibration part begins. A split whose parts share a visitor cannot be made: TrainingError.
     """
 
     train: pd.DataFrame
@@ -37,6 +38,14 @@ class Split:
     test: pd.DataFrame
     known: pd.DataFrame
     purged: dict[str, int]
+
+    def __post_init__(self) -> None:
+        judging = (self.calibration, self.test)
+        for one, other in [
+            *combinations(self.parts().values(), 2),
+            *((self.known, j) for j in judging),
+        ]:
+            _require_apart(one, other)
 
     def parts(self) -> dict[str, pd.DataFrame]:
         """Return the parts by name, in order of time."""
@@ -84,6 +93,16 @@ def split(frame: pd.DataFrame, horizon: timedelta, shares: tuple[float, ...] = S
     purged = {name: count for name, (_, count) in parts.items()}
     _require_both_classes(rows, purged)
     return Split(**rows, known=known(0, cuts[1])[0], purged=purged)
+
+
+def _require_apart(one: pd.DataFrame, other: pd.DataFrame) -> None:
+    shared = sorted(set(one[KEY]) & set(other[KEY]))
+    if shared:
+        raise TrainingError(
+            f"{len(shared):,} visitors are on two sides of the split ({shared[0]} for one), so "
+            "that the model would be judged on whom it learnt from. Build the data again; each "
+            f"visitor has one {KEY}."
+        )
 
 
 def _require_both_classes(parts: dict[str, pd.DataFrame], purged: dict[str, int]) -> None:

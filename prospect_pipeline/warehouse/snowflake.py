@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import sqlglot
-from snowflake.connector import Error
+from snowflake.connector.errors import Error, OperationalError
 
 from prospect_pipeline.attributes.expressions import moment, name
 from prospect_pipeline.attributes.plan import needed_columns
 from prospect_pipeline.attributes.properties import ColumnType, column_type, key_source
 from prospect_pipeline.attributes.sql import TrainingQuery
-from prospect_pipeline.errors import EventsError
+from prospect_pipeline.errors import EventsError, WarehouseUnavailable
 from prospect_pipeline.warehouse.anchors import read_anchors
 from prospect_pipeline.warehouse.base import (
     DatasetRequest,
@@ -72,12 +72,12 @@ class SnowflakeWarehouse:
 
     def span(self, until: datetime | None = None) -> EventSpan:
         """Return what events there are (up to a moment); raises EventsError for none."""
-        with self.connect() as connection:
+        with self._connected() as connection:
             return self._span(connection, until)
 
     def training_set(self, request: DatasetRequest, progress: Progress = silent) -> TrainingSet:
         """Build a training set; raises EventsError, AnchorsError or DefinitionError."""
-        with self.connect() as connection:
+        with self._connected() as connection:
             span = self._span(connection, None)
             as_of = request.settings.as_of_moment or span.last + timedelta(microseconds=1)
             there = self._columns(connection, request)
@@ -91,10 +91,14 @@ class SnowflakeWarehouse:
                 dialect="snowflake",
             )
             sql = query.whole()
-            progress(f"Building {self.result} from {span.events:,} events in Snowflake ...")
-            built = _run(connection, f"CREATE OR REPLACE TABLE {self.result} AS {sql}")
+            # What a check asks about moments of its own leaves the training set as it is.
+            kind, result = "TABLE", self.result
+            if request.anchors is not None:
+                kind, result = "TEMPORARY TABLE", f"{self.result}_CHECK"
+            progress(f"Building {result} from {span.events:,} events in Snowflake ...")
+            built = _run(connection, f"CREATE OR REPLACE {kind} {result} AS {sql}")
             progress(f"Query {built.sfqid}: built. Fetching its rows ...")
-            table = self._fetch(connection, query)
+            table = self._fetch(connection, query, result)
             if query.anchors is None:
                 require_rows(table.num_rows, anchoring, span)
             dropped = dict(_run(connection, query.audit()).fetchall())
@@ -106,9 +110,21 @@ class SnowflakeWarehouse:
                 span=span,
                 dropped={reason: int(count) for reason, count in dropped.items() if count},
                 fingerprint=fingerprint(query, self._digest(connection, query)),
-                notes=(f"Built in Snowflake as {self.result} by query {built.sfqid}.",),
+                notes=(f"Built in Snowflake as {result} by query {built.sfqid}.",),
                 table=table,
             )
+
+    @contextmanager
+    def _connected(self) -> Iterator[Any]:
+        """Open a connection; raises WarehouseUnavailable where the network or Snowflake fails."""
+        try:
+            with self.connect() as connection:
+                yield connection
+        except OperationalError as error:
+            raise WarehouseUnavailable(
+                f"Snowflake does not answer (query {error.sfqid or 'without an id'}): {error.msg} "
+                "Check SNOWFLAKE_ACCOUNT, the network and Snowflake's status, then run this again."
+            ) from None
 
     def _span(self, connection: Any, until: datetime | None) -> EventSpan:
         within = f" WHERE derived_tstamp <= {_moment(until)}" if until else ""
@@ -169,7 +185,7 @@ class SnowflakeWarehouse:
             _run(connection, f"INSERT INTO {ANCHORS_TABLE} VALUES {values}", given)
         return ANCHORS_TABLE
 
-    def _fetch(self, connection: Any, query: TrainingQuery) -> pa.Table:
+    def _fetch(self, connection: Any, query: TrainingQuery, result: str) -> pa.Table:
         """Return the built table's rows; what is nested travels as JSON text."""
         schema = output_schema(query)
         names = [_stored(title) for title in schema.names]
@@ -180,7 +196,7 @@ class SnowflakeWarehouse:
         order = [names[0], "anchor_ts"] + ([] if query.anchors else ["event_id"])
         found = _run(
             connection,
-            f"SELECT {', '.join(columns)} FROM {self.result} ORDER BY {', '.join(order)}",
+            f"SELECT {', '.join(columns)} FROM {result} ORDER BY {', '.join(order)}",
         )
         parts = [_cast(batch, schema) for batch in _batches(found)]
         return pa.concat_tables(parts) if parts else schema.empty_table()
@@ -234,6 +250,8 @@ def _run(connection: Any, query: str, given: list[Any] | None = None) -> Any:
     cursor = connection.cursor()
     try:
         return cursor.execute(query, given)
+    except OperationalError:
+        raise  # nothing was refused: the connection broke
     except Error as error:
         raise EventsError(
             f"Snowflake refused (query {error.sfqid or 'without an id'}): {error.msg} Check "

@@ -83,8 +83,8 @@ def main() -> None:
         "what", "measured", "against", "ratio", title="prospect scoring", title_justify="left"
     )
     console = Console(width=160)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         path = folder / "events.parquet"
         started = time.perf_counter()
         made = generate(USERS, 0, END, path)
@@ -94,9 +94,9 @@ def main() -> None:
         collecting.collect(table)
         console.print(table)
         # The heavy one last: its self join leaves the machine short of memory for a while.
-        for shape, (events, visitors) in {"many": shapes.MANY, "heavy": shapes.HEAVY}.items():
-            console.print(f"Training sets of {events:,} events, the self join among them ...")
-            training.compare(table, shape, events, visitors, folder)
+        for name, shape, joins in (("many", shapes.MANY, 3), ("heavy", shapes.HEAVY, 1)):
+            console.print(f"Training sets of {shape[0]:,} events, the self join among them ...")
+            training.compare(table, name, shape, folder, joins)
         training.scale(table, folder, large="--large" in sys.argv)
     console.print(table)
 

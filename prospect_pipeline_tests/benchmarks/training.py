@@ -23,6 +23,7 @@ from prospect_pipeline.warehouse.duckdb import DuckDBWarehouse
 from prospect_pipeline_tests.benchmarks import shapes
 
 SELF_JOIN_LIMIT = timedelta(minutes=20)
+TURNS = 5
 SCALES = (1_000_000, 10_000_000)
 LARGE = 100_000_000
 
@@ -48,40 +49,51 @@ def build(path: Path, out: Path) -> None:
 WORK = {"build": build, "floor": shapes.write_floor, "self_join": shapes.write_self_join}
 
 
-def measure(work: str, path: Path, times: int = 1) -> Measured | None:
+def measure(work: str, path: Path) -> Measured | None:
     """Run one piece of work over a file of events; None where it took too long or failed."""
-    found: list[Measured] = []
-    for _ in range(times):
-        with tempfile.TemporaryDirectory() as folder:
-            out = Path(folder) / "out.parquet"
-            command = [sys.executable, "-m", __spec__.name, work, str(path), str(out)]
-            try:
-                done = subprocess.run(
-                    command,
-                    capture_output=True,
-                    text=True,
-                    check=False,
-                    timeout=SELF_JOIN_LIMIT.total_seconds() if work == "self_join" else None,
-                )
-            except subprocess.TimeoutExpired:
-                return None
-        if done.returncode:
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "out.parquet"
+        command = [sys.executable, "-m", __spec__.name, work, str(path), str(out)]
+        try:
+            done = subprocess.run(
+                command,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=SELF_JOIN_LIMIT.total_seconds() if work == "self_join" else None,
+            )
+        except subprocess.TimeoutExpired:
             return None
-        found.append(Measured(**json.loads(done.stdout.splitlines()[-1])))
-    return sorted(found, key=lambda one: one.seconds)[len(found) // 2]
+    if done.returncode:
+        return None
+    return Measured(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def compare(table: Table, name: str, events: int, visitors: int, folder: Path) -> None:
-    """Add a shape's rows: against the floor, and against the self join."""
+def _median(found: list[Measured | None]) -> Measured | None:
+    """Return the one in the middle, None where one is missing."""
+    known = [one for one in found if one is not None]
+    if len(known) < len(found):
+        return None
+    return sorted(known, key=lambda one: one.seconds)[len(known) // 2]
+
+
+def compare(table: Table, name: str, shape: tuple[int, int], folder: Path, joins: int = 1) -> None:
+    """Add a shape's rows: against the floor, and against the self join, each by its median.
+
+    They take turns, so that a machine that is slower for a while is so for all of them.
+    """
     path = folder / f"{name}.parquet"
-    shapes.write_events(events, visitors, path)
-    what = f"training set, {events:,} events of {visitors:,} visitors"
-    built, floor = measure("build", path, 5), measure("floor", path, 5)
+    shapes.write_events(*shape, path)
+    took: dict[str, list[Measured | None]] = {work: [] for work in WORK}
+    for turn in range(TURNS):
+        for work in ("build", "floor", *(["self_join"] if turn < joins else [])):
+            took[work].append(measure(work, path))
+    built, floor, joined = (_median(took[work]) for work in WORK)
     assert built is not None
     assert floor is not None
+    what = "training set, {:,} events of {:,} visitors".format(*shape)
     against = f"read, sort, write: {floor}"
     table.add_row(what, str(built), against, f"{built.seconds / floor.seconds:.1f}")
-    joined = measure("self_join", path)
     slower = "did not finish" if joined is None else f"{joined}"
     ratio = "" if joined is None else f"1/{joined.seconds / built.seconds:.1f}"
     table.add_row("", "", f"self join: {slower}", ratio)

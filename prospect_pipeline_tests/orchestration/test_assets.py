@@ -1,5 +1,6 @@
 """The assets, materialized for real: DuckDB, a local Signals over HTTP, MLflow on SQLite."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,12 +9,15 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from prospect_pipeline.attributes import prospect
+from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.definitions import build_defs
-from prospect_pipeline.orchestration import automation
-from prospect_pipeline.registry.store import Registry
+from prospect_pipeline.features import COLUMNS
+from prospect_pipeline.registry.store import ModelVersion, Registry
 from prospect_pipeline.sandbox.generator import generate
 from prospect_pipeline.sandbox.store import EventStore
-from prospect_pipeline.settings import DataSettings, RegistrySettings
+from prospect_pipeline.settings import DataSettings, DefinitionSettings, RegistrySettings
+from prospect_pipeline.training.model import DEFAULTS
 from prospect_pipeline_tests.sandbox.conftest import TOKEN, signals_over
 
 END = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -31,6 +35,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytest.Mon
         patch.setenv("SP_SANDBOX_URL", signals.api_client.api_url)
         patch.setenv("SP_SANDBOX_TOKEN", TOKEN)
         patch.setenv("PROSPECT_AS_OF", END.isoformat())
+        patch.setenv("PROSPECT_CLOCK", "last-event")
         patch.setenv("MIN_CONVERTERS", "20")
         yield patch
 
@@ -67,6 +72,9 @@ def test_everything_materializes_and_passes_its_checks(
         "no_leakage",
         "events_are_fresh",
         "counts_like_last_run",
+        "labels_follow",
+        "events_arrive",
+        "served_equals_trained",
     }
 
 
@@ -119,6 +127,17 @@ def test_the_champion_is_the_version_just_registered(
     assert b"<!doctype html>" in registry.read_artifact(champion.run_id, "report.html")
 
 
+def test_the_registered_version_carries_the_attribute_group_that_it_was_trained_on(
+    everything: dg.ExecuteInProcessResult,
+) -> None:
+    registry = Registry(RegistrySettings.load(), DataSettings.load())
+    made = metadata(everything, "registered_model")
+
+    loaded = registry.load(ModelVersion(made["name"], made["version"], made["run_id"]))
+
+    assert loaded.group == GroupVersion.of(prospect.attribute_group(DefinitionSettings.load()))
+
+
 def test_the_report_is_a_page_with_inline_pictures_in_dagster(
     everything: dg.ExecuteInProcessResult,
 ) -> None:
@@ -126,7 +145,37 @@ def test_the_report_is_a_page_with_inline_pictures_in_dagster(
 
     assert Path(shown["report"]).read_text().startswith("<!doctype html>")
     assert shown["ROC"].startswith("![ROC](data:image/png;base64,")
+    assert shown["Permutation importance"].startswith("![Permutation importance](data:")
     assert 0 < shown["roc_auc"] < 1
+    assert shown["decision"].startswith("Promoted. It is the first version that can be served.")
+    assert shown["champion_before"] == "none"
+
+
+def test_the_run_holds_the_report_the_decision_and_every_number(
+    everything: dg.ExecuteInProcessResult,
+) -> None:
+    run = metadata(everything, "registered_model")["run_id"]
+    registry = Registry(RegistrySettings.load(), DataSettings.load())
+
+    page = registry.read_artifact(run, "report.html").decode()
+    numbers = json.loads(registry.read_artifact(run, "evaluation.json"))
+    decision = json.loads(registry.read_artifact(run, "decision.json"))
+
+    assert page == Path(metadata(everything, "evaluation_report")["report"]).read_text()
+    assert len(page) < 1_500_000
+    assert "How likely is it that this visitor sends a form within the next 60 minutes?" in page
+    assert set(numbers["metrics"]) == {
+        "model", "tutorial pipeline", "logistic regression", "viewed pricing", "base rate"
+    }  # fmt: skip
+    assert set(numbers["permutation"]) == set(COLUMNS)
+    assert {"device", "app", "visitor"} <= {one["what"] for one in numbers["slices"]}
+    assert (decision["promoted"], decision["champion"]) == (True, None)
+
+
+def test_the_report_comes_after_the_champion() -> None:
+    graph = build_defs().resolve_asset_graph()
+
+    assert dg.AssetKey("champion") in graph.get(dg.AssetKey("evaluation_report")).parent_keys
 
 
 def test_a_model_trains_on_anchors_of_ones_own(
@@ -173,10 +222,33 @@ def test_training_again_on_the_same_data_gives_the_same_fingerprint_and_metrics(
         assert [first[name] for name in names] == [second[name] for name in names]
 
 
-def test_the_definitions_are_loadable_and_retraining_is_weekly() -> None:
+def test_the_trials_of_a_search_go_with_the_version(
+    everything: dg.ExecuteInProcessResult, environment: pytest.MonkeyPatch
+) -> None:
+    with environment.context() as patch:
+        patch.setenv("PROSPECT_SEARCH_TRIALS", "2")
+        shown = metadata(materialize("retrain"), "registered_model")
+    registry = Registry(RegistrySettings.load(), DataSettings.load())
+
+    stored = json.loads(registry.read_artifact(shown["run_id"], "search.json"))
+    before = json.loads(
+        registry.read_artifact(metadata(everything, "registered_model")["run_id"], "search.json")
+    )
+
+    assert [trial["trial"] for trial in stored["trials"]] == [1, 2]
+    assert before["trials"] == stored["trials"][:1]
+    with registry.connected() as client:
+        params = client.get_run(shown["run_id"]).data.params
+    chosen = stored["trials"][stored["chosen"] - 1]
+    assert params["search_trials"] == "2"
+    assert {name: float(params[name]) for name in DEFAULTS} == {
+        name: chosen[name] for name in DEFAULTS
+    }
+    assert shown["search"].startswith("| trial | log_loss | rounds | ")
+
+
+def test_the_definitions_are_loadable_and_retraining_leaves_signals_alone() -> None:
     dg.Definitions.validate_loadable(build_defs())
 
-    assert automation.weekly_retraining.cron_schedule == "0 5 * * 1"
-    assert automation.weekly_retraining.job_name == "retrain"
     selected = build_defs().resolve_job_def("retrain").asset_layer.executable_asset_keys
     assert dg.AssetKey("signals_configuration") not in selected

@@ -1,6 +1,8 @@
 """Who becomes champion in Dagster: newer and not worse, or the one in use stays."""
 
-from collections.abc import Iterator
+import html
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from prospect_pipeline.orchestration.assets import registered_model
+from prospect_pipeline.orchestration.assets import evaluation_report, registered_model
 from prospect_pipeline.orchestration.champion import champion
 from prospect_pipeline.orchestration.resources import RegistryResource, parquet_frames
 from prospect_pipeline.registry.champions import Champions
@@ -26,8 +28,20 @@ def registry(tmp_path: Path) -> Iterator[Registry]:
         yield Registry(RegistrySettings.load(), DataSettings.load())
 
 
-def retrain(frame: pd.DataFrame, week: int, fingerprint: str | None = None) -> dict[str, Any]:
-    """Train on a frame that was built in some week, and return what is shown of the champion."""
+JUDGED = [registered_model, champion]
+REPORTED = [*JUDGED, evaluation_report]
+
+
+def retrain(
+    frame: pd.DataFrame,
+    week: int,
+    fingerprint: str | None = None,
+    assets: Sequence[dg.AssetsDefinition] = JUDGED,
+) -> dict[str, Any]:
+    """Train on a frame that was built in some week, and return what is shown of the champion.
+
+    Where the report is among the ``assets``, what is shown of it too, and its text as ``page``.
+    """
     until = f"2026-05-{4 + 7 * week:02}T12:00:00+00:00"
 
     @dg.asset(io_manager_key="frames")
@@ -35,18 +49,25 @@ def retrain(frame: pd.DataFrame, week: int, fingerprint: str | None = None) -> d
         made = frame.copy()
         made.attrs = {
             "as_of": until, "last_event": until, "fingerprint": fingerprint or f"week {week}",
-            "group": "g version 1", "window": "ever", "sql": "SELECT 1",
+            "group": "g version 1", "window": f"week {week}", "sql": "SELECT 1",
+            "horizon": "60 minutes", "goal": "submit_form", "dropped": {}, "events": len(frame),
+            "rows": len(frame), "positives": int(frame["label"].sum()),
         }  # fmt: skip
         return made
 
     with dg.DagsterInstance.ephemeral() as instance:
         done = dg.materialize(
-            [training_dataframe, registered_model, champion],
+            [training_dataframe, *assets],
             instance=instance,
             resources={"registry": RegistryResource(), "frames": parquet_frames},
         )
-    [found] = done.asset_materializations_for_node("champion")
-    return {name: entry.value for name, entry in found.metadata.items()}
+    shown = {
+        name: entry.value
+        for asset in ("evaluation_report", "champion")
+        for found in done.asset_materializations_for_node(asset)
+        for name, entry in found.metadata.items()
+    }
+    return shown | ({"page": Path(shown["report"]).read_text()} if "report" in shown else {})
 
 
 def shuffled(frame: pd.DataFrame) -> pd.DataFrame:
@@ -56,8 +77,8 @@ def shuffled(frame: pd.DataFrame) -> pd.DataFrame:
 def test_weeks_of_equal_quality_follow_each_other_and_each_change_says_why(
     registry: Registry,
 ) -> None:
-    first = retrain(signal_frame(6000, seed=1), week=0)
-    second = retrain(signal_frame(6000, seed=2), week=1)
+    first = retrain(signal_frame(6000, seed=1), week=0, assets=REPORTED)
+    second = retrain(signal_frame(6000, seed=2), week=1, assets=REPORTED)
 
     assert (first["version"], first["promoted"]) == ("1", True)
     assert first["reason"].startswith("It is the first version that can be served.")
@@ -68,6 +89,14 @@ def test_weeks_of_equal_quality_follow_each_other_and_each_change_says_why(
         first["reason"], second["reason"]
     ]  # fmt: skip
     assert all(c.who.startswith("dagster run ") for c in Champions(registry).history())
+    assert (first["champion_before"], second["champion_before"]) == ("none", "1")
+    for told in (first, second):
+        assert told["decision"] == f"Promoted. {told['reason']}"
+        assert told["decision"] in html.unescape(told["page"])
+    assert "It is the first version: there was no champion" in first["page"]
+    assert "<th>This version</th><th>Version 1</th><th>Difference</th>" in second["page"]
+    assert "<td>visitors first seen</td><td>week 1</td><td>week 0</td>" in second["page"]
+    assert "The same in both: attribute group, " in second["page"]
 
 
 def test_the_same_data_never_moves_the_champion(registry: Registry) -> None:
@@ -82,6 +111,10 @@ def test_the_same_data_never_moves_the_champion(registry: Registry) -> None:
     with registry.connected() as client:
         tags = client.get_model_version("prospect_scoring", "2").tags
     assert (tags["decision"], tags["reason"]) == ("refused", again["reason"])
+    stored = json.loads(registry.read_artifact(registry.resolve("2").run_id, "decision.json"))
+    assert (stored["promoted"], stored["reason"]) == (False, again["reason"])
+    assert stored["champion"] == vars(registry.resolve("1"))
+    assert {gate["name"]: gate["passed"] for gate in stored["gates"]}["other_data"] is False
 
 
 @pytest.mark.parametrize("tries", [2, pytest.param(50, marks=pytest.mark.long)])
@@ -102,7 +135,35 @@ def test_a_champion_that_no_longer_loads_gives_way(registry: Registry) -> None:
     for path in (registry.folder / "artifacts").rglob("model.json"):
         path.write_text("{")
 
-    found = retrain(signal_frame(3000, seed=1), week=1)
+    found = retrain(signal_frame(3000, seed=1), week=1, assets=REPORTED)
+
+    assert (found["version"], found["promoted"]) == ("2", True)
+    assert found["reason"].startswith(
+        "It takes the place of version 1: version 1 could not be compared with (prospect_scoring "
+        "version 1 is damaged and cannot be loaded ("
+    )
+    assert registry.resolve().version == "2"
+    assert (
+        "Version 1, champion then, cannot be compared: prospect_scoring version 1 is damaged"
+        in (found["page"])
+    )
+    assert "<td>visitors first seen</td><td>week 1</td><td>week 0</td>" in found["page"]
+
+
+def test_a_champion_that_needs_another_column_gives_way(registry: Registry) -> None:
+    retrain(signal_frame(3000, seed=0), week=0)
+    for path in (registry.folder / "artifacts").rglob("MLmodel"):
+        path.write_text(path.read_text().replace("num_apps_l7d", "num_gone_l7d"))
+
+    found = retrain(signal_frame(3000, seed=1), week=1, assets=REPORTED)
 
     assert (found["version"], found["promoted"]) == ("2", True)
     assert "could not be compared with" in found["reason"]
+    assert "lacks the model&#39;s column(s) num_gone_l7d" in found["page"]
+
+
+def test_a_version_that_was_not_judged_has_a_report_that_says_so(registry: Registry) -> None:
+    found = retrain(signal_frame(3000, seed=0), 0, assets=[registered_model, evaluation_report])
+
+    assert (found["decision"], found["champion_before"]) == ("none recorded", "none")
+    assert "No decision is recorded with this version" in found["page"]

@@ -15,6 +15,7 @@ import pytest
 from prospect_pipeline.attributes import prospect
 from prospect_pipeline.attributes.anchors import Anchoring, Sessions
 from prospect_pipeline.attributes.sql import TrainingQuery
+from prospect_pipeline.definitions import build_defs
 from prospect_pipeline.features import COLUMNS
 from prospect_pipeline.orchestration import checks
 from prospect_pipeline.orchestration.assets import training_dataframe
@@ -29,7 +30,12 @@ from prospect_pipeline_tests.events import DAY, NOW, Event, event, write
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
-CHECKS = [checks.no_leakage, checks.events_are_fresh, checks.counts_like_last_run]
+CHECKS = [
+    checks.no_leakage,
+    checks.labels_follow,
+    checks.events_are_fresh,
+    checks.counts_like_last_run,
+]
 
 
 def visit(user: str, start: datetime, views: int) -> list[Event]:
@@ -207,6 +213,88 @@ def test_a_query_that_reads_the_next_hour_is_found_out_and_stops_the_model(
     assert "num_page_views_l7d" in facts(check)["first_differing"]
     assert not result.success
     assert not result.asset_materializations_for_node("model")
+
+
+def test_a_label_that_counts_its_own_row_is_found_out_and_stops_the_model(
+    events: Path, instance: dg.DagsterInstance
+) -> None:
+    right = run(instance)
+    frame = pd.read_parquet(stored())
+    frame.loc[frame["event_id"] == "form", "label"] = 1  # the form itself, and no other after it
+    frame.to_parquet(stored(), index=False)
+
+    check = check_alone(instance, checks.labels_follow)
+
+    assert found(right, "labels_follow").passed
+    assert facts(found(right, "labels_follow")) == {"rows": 17, "differing": 0}
+    assert (check.passed, check.blocking) == (False, True)
+    assert facts(check) == {"rows": 17, "differing": 1}
+
+
+def test_labels_of_anchors_of_ones_own_are_not_checked(
+    events: Path,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    own = pd.DataFrame({KEY: ["ann", "bob"], "anchor_ts": NOW - DAY, "label": [1, 0]})
+    own.to_parquet(tmp_path / "own.parquet")
+    monkeypatch.setenv("PROSPECT_ANCHORS", str(tmp_path / "own.parquet"))
+
+    check = found(run(instance), "labels_follow")
+
+    assert (check.passed, facts(check)) == (True, {"checked": False})
+
+
+def test_as_of_in_the_launchpad_goes_before_the_setting(
+    events: Path, instance: dg.DagsterInstance
+) -> None:
+    day = NOW - 2 * DAY
+    given = {"ops": {"training_dataframe": {"config": {"as_of": day.isoformat()}}}}
+
+    result = run(instance, run_config=given)
+
+    frame = result.output_for_node("training_dataframe")
+    age = facts(found(result, "events_are_fresh"))
+    assert result.success
+    assert frame.attrs["as_of"] == day.isoformat()
+    assert frame.attrs["last_event"] == (NOW - 5 * DAY + 45 * MINUTE).isoformat()
+    assert frame["anchor_ts"].max() <= day - HOUR
+    assert age["relative_to"] == day.isoformat()
+    assert age["age_hours"] == pytest.approx(3 * 24 - 0.75)
+
+
+def test_an_as_of_that_is_no_moment_is_named_and_not_tried_again(
+    events: Path, instance: dg.DagsterInstance
+) -> None:
+    given = {"ops": {"training_dataframe": {"config": {"as_of": "last week"}}}}
+
+    result = run(instance, run_config=given)
+
+    [failure] = [each for each in result.all_events if each.is_step_failure]
+    assert failure.step_failure_data.user_failure_data.description == (
+        "PROSPECT_AS_OF: 'last week' is not an ISO date-time such as 2026-05-01T12:00:00"
+    )
+
+
+@pytest.mark.parametrize(("hours", "arrive"), [(40, True), (60, False)])
+def test_events_that_no_longer_arrive_warn_without_a_training(
+    events: Path,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+    hours: float,
+    arrive: bool,
+) -> None:
+    last = NOW - 3 * HOUR + 10 * MINUTE
+    monkeypatch.setenv("PROSPECT_CLOCK", (last + hours * HOUR).isoformat())
+
+    result = build_defs().resolve_job_def("look_at_events").execute_in_process(instance=instance)
+
+    [check] = result.get_asset_check_evaluations()
+    assert (check.check_name, check.passed) == ("events_arrive", arrive)
+    assert check.severity == dg.AssetCheckSeverity.WARN
+    assert facts(check)["age_hours"] == pytest.approx(hours)
+    assert result.get_asset_materialization_events() == []
 
 
 def test_rows_that_leave_their_own_moment_out_are_computed_again_likewise(

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import xgboost
 
+from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.features import COLUMNS, FEATURES, Encoder
 from prospect_pipeline.registry.champions import Champions
 from prospect_pipeline.registry.store import ModelVersion, Registry
@@ -51,7 +52,10 @@ def registry_in(folder: Path, **settings: Any) -> Registry:
 
 
 def register(
-    registry: Registry, model: ScoringModel, artifacts: dict[str, str | bytes] | None = None
+    registry: Registry,
+    model: ScoringModel,
+    artifacts: dict[str, str | bytes] | None = None,
+    group: GroupVersion | None = None,
 ) -> ModelVersion:
     return registry.log_version(
         model,
@@ -60,10 +64,13 @@ def register(
         metrics={"auc": 0.75},
         tags={"git_commit": "abc"},
         artifacts={"training.sql": "SELECT 1"} if artifacts is None else artifacts,
+        group=group,
     )
 
 
-def register_champion(registry: Registry, model: ScoringModel) -> ModelVersion:
-    version = register(registry, model)
+def register_champion(
+    registry: Registry, model: ScoringModel, group: GroupVersion | None = None
+) -> ModelVersion:
+    version = register(registry, model, group=group)
     Champions(registry).promote(version, "a test", "it is told to")
     return version

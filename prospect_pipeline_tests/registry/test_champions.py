@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from mlflow import MlflowClient
 
 from prospect_pipeline.cli import cli
 from prospect_pipeline.errors import NoModel, RegistryError
@@ -64,6 +65,25 @@ def test_going_back_goes_back_step_by_step(registry: Registry) -> None:
     [four] = versions(registry, 1)
     champions.promote(four, "dagster", "newer")
     assert champions.rollback("ann", "no").version == "1"
+
+
+def test_going_back_passes_over_a_change_that_was_recorded_and_cut_off(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    champions = Champions(registry)
+    one, two, three = versions(registry, 3)
+    champions.promote(one, "dagster", "first")
+    champions.promote(two, "dagster", "newer")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(MlflowClient, "set_registered_model_alias", _interrupted)
+        champions.promote(three, "dagster", "newer")
+
+    assert champions.current() == two
+    assert champions.rollback("ann", "odd scores").version == "1"
+
+
+def _interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_without_a_champion_there_is_nothing_to_go_back_to(registry: Registry) -> None:

@@ -28,6 +28,7 @@ from prospect_pipeline_tests.registry.models import (
     tiny_model,
 )
 from prospect_pipeline_tests.sandbox.conftest import serving
+from prospect_pipeline_tests.signals.versions import PINNED_SECOND
 
 MODEL = tiny_model()
 SECRET = "s3cret-of-ours"
@@ -200,6 +201,26 @@ def test_the_encoder_travels_inside_the_version(logged: tuple[Registry, ModelVer
     stored = json.loads(info(logged[1]).metadata["encoder"])
 
     assert Encoder.from_dict(stored) == MODEL.encoder
+
+
+def test_the_version_of_the_attribute_group_travels_inside_the_version(registry: Registry) -> None:
+    version = register(registry, MODEL, group=PINNED_SECOND)
+
+    assert registry.load(version).group == PINNED_SECOND
+    assert json.loads(info(version).metadata["group"]) == {
+        "name": "prospect_scoring_tutorial",
+        "version": 2,
+        "attributes": list(PINNED_SECOND.attributes),
+    }
+
+
+def test_a_version_that_names_no_attribute_group_loads_without_one(
+    logged: tuple[Registry, ModelVersion],
+) -> None:
+    registry, version = logged
+
+    assert registry.load(version).group is None
+    assert "group" not in info(version).metadata
 
 
 def test_the_run_holds_params_metrics_and_tags(logged: tuple[Registry, ModelVersion]) -> None:

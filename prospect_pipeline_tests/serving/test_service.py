@@ -3,9 +3,7 @@
 import json
 import math
 import os
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +21,6 @@ from prospect_pipeline.registry.champions import Champions
 from prospect_pipeline.registry.store import Registry
 from prospect_pipeline.sandbox.store import EventStore
 from prospect_pipeline.scoring import Calibration
-from prospect_pipeline.serving.service import ProspectScoring
 from prospect_pipeline.settings import DataSettings, DefinitionSettings
 from prospect_pipeline.signals.client import CLOCK_HEADER
 from prospect_pipeline_tests.events import NOW, event, write
@@ -34,9 +31,8 @@ from prospect_pipeline_tests.registry.models import (
     tiny_model,
 )
 from prospect_pipeline_tests.sandbox.conftest import TOKEN, serving, signals_over
+from prospect_pipeline_tests.serving.services import SECRET, error, predict, service, until
 
-OURS = ("SP_", "SNOWFLAKE_", "PROSPECT_", "SIGNALS_", "MLFLOW_", "MODEL_", "PREDICT_")
-SECRET = "s3cret-of-ours"
 MODEL, NEWER = tiny_model(), tiny_model(seed=1)
 SUNDAY = datetime(2026, 5, 3, 23, 59, tzinfo=UTC)
 ANN: dict[str, Any] = {
@@ -108,14 +104,6 @@ class StandIn:
         return Response(content, self.status, headers, "application/json")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def without_metrics() -> Iterator[None]:
-    """BentoML registers its metrics once for a process, and fails at the second service."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(ProspectScoring.config, "metrics", {"enabled": False})
-        yield
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One data directory for the module: to make MLflow's tables takes seconds."""
@@ -127,20 +115,6 @@ def signals() -> Iterator[StandIn]:
     made = StandIn()
     with serving(made.app) as made.url:
         yield made
-
-
-@contextmanager
-def service(folder: Path, working: Path, **variables: str) -> Iterator[TestClient]:
-    """The service, started and ended as by BentoML, with these variables and no others of ours."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith(OURS)]:
-            patch.delenv(name)
-        patch.chdir(working)
-        given = {"PROSPECT_DATA_DIR": str(folder), "MODEL_POLL_SECONDS": "3600", **variables}
-        for name, value in given.items():
-            patch.setenv(name, value)
-        with TestClient(ProspectScoring.to_asgi(), raise_server_exceptions=False) as client:
-            yield client
 
 
 @pytest.fixture
@@ -186,33 +160,6 @@ def shared(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[T
         ) as client,
     ):
         yield client
-
-
-def predict(client: TestClient, visitor: str = "ann", **more: Any) -> dict[str, Any]:
-    reply = client.post("/predict", json={"domain_userid": visitor, **more})
-    assert reply.status_code == 200, reply.text
-    assert reply.headers["content-type"] == "application/json"
-    answer: dict[str, Any] = reply.json()
-    return answer
-
-
-def error(reply: Any, status: int) -> dict[str, Any]:
-    """The error of a reply, that has the one shape and gives nothing away."""
-    assert reply.status_code == status, reply.text
-    assert reply.headers["content-type"] == "application/json"
-    assert reply.json().keys() == {"error"}
-    found: dict[str, Any] = reply.json()["error"]
-    assert found.keys() == {"code", "message"}
-    for inside in ("Traceback", 'File "', "pydantic", "bentoml", SECRET):
-        assert inside not in reply.text
-    return found
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Ask until it is so."""
-    deadline = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < deadline, "it never came to be"
 
 
 def offline(answer: dict[str, Any], model: Any = MODEL) -> float:
@@ -476,6 +423,21 @@ def test_values_of_another_type_give_an_error_that_tells_nothing(
         predict(client)
 
     assert error(reply, 500)["code"] == "internal"
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), 10**400, 1e300])
+def test_a_number_without_bounds_is_scored_as_a_null(
+    start: Start, registry: Registry, signals: StandIn, odd: float
+) -> None:
+    register_champion(registry, MODEL)
+    signals.visitors["odd"] = ANN | {"num_page_views_l7d": odd, "num_conversions_l7d": odd}
+    signals.visitors["null"] = ANN | {"num_page_views_l7d": None, "num_conversions_l7d": None}
+
+    with start() as client:
+        found, expected = predict(client, "odd"), predict(client, "null")
+
+    assert found["score"] == expected["score"]
+    assert found["scoring_attributes"] == expected["scoring_attributes"]
 
 
 def test_a_bad_body_leaves_no_trace_of_itself_in_the_log(

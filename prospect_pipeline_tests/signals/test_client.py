@@ -19,6 +19,7 @@ from snowplow_signals.attributes_client import _format_get_attributes_response
 from snowplow_signals.models import GetAttributesResponse
 
 from prospect_pipeline.attributes import prospect
+from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.errors import SignalsError, SignalsUnavailable
 from prospect_pipeline.sandbox.store import EventStore
 from prospect_pipeline.settings import DataSettings, DefinitionSettings
@@ -27,6 +28,7 @@ from prospect_pipeline.signals.client import CLOCK_HEADER, OnlineAttributes, Onl
 from prospect_pipeline.signals.connection import Connection, Credentials
 from prospect_pipeline_tests.events import NOW, event, write
 from prospect_pipeline_tests.sandbox.conftest import TOKEN, serving, signals_over
+from prospect_pipeline_tests.signals.versions import FIRST, PINNED_FIRST, PINNED_SECOND, SECOND
 
 SECRET = "s3cret-of-ours"
 KEY = "domain_userid"
@@ -75,6 +77,10 @@ def use(reading: Reading, connect: Callable[[], Connection], budget_ms: int = BU
 
 async def ann(online: OnlineAttributes) -> OnlineValues:
     return await online.read("ann")
+
+
+def ann_of(group: GroupVersion) -> Reading:
+    return lambda online: online.read("ann", group)
 
 
 def read(url: str, budget_ms: int = BUDGET_MS) -> OnlineValues:
@@ -160,6 +166,22 @@ def test_a_reply_is_decoded_as_the_sdk_decodes_it(columns: dict[str, list[Any]])
     assert found.attributes == _format_get_attributes_response(GetAttributesResponse(data=columns))
 
 
+def test_numbers_that_json_does_not_know_are_null() -> None:
+    said = '{"a": [NaN], "b": [Infinity], "c": [-1e999], "d": [1e3], "e": [[1.5, NaN]]}'
+    with serving(Signals(Response(said, media_type="application/json")).app) as url:
+        found = read(url)
+
+    assert found.attributes == {"a": None, "b": None, "c": None, "d": 1000.0, "e": [1.5, None]}
+
+
+def test_a_number_of_too_many_digits_is_no_answer() -> None:
+    said = f'{{"views": [{"9" * 5000}]}}'
+    with serving(Signals(Response(said, media_type="application/json")).app) as url:
+        told = failure(SignalsUnavailable, lambda: at(url))
+
+    assert told == "Signals gave no answer within 10.0 s (ValueError)."
+
+
 def test_a_column_that_is_no_list_is_left_out_as_by_the_sdk() -> None:
     with serving(Signals(JSONResponse({"views": [3], "metadata": {"a": 1}, "x": None})).app) as url:
         assert read(url).attributes == {"views": 3}
@@ -173,6 +195,127 @@ def test_what_is_asked_is_what_the_sdk_asks() -> None:
 
     assert signals.asked == [{"service": SERVICE, "attribute_keys": {KEY: ["ann"]}}]
     assert signals.tokens == [f"Bearer {SECRET}"]
+
+
+def test_a_version_of_a_group_is_asked_for_as_the_sdk_asks(tmp_path: Path) -> None:
+    with signals_over(DataSettings.load(data_dir=tmp_path)) as sdk:
+        sdk.publish([FIRST, SECOND])
+        found = use(ann_of(PINNED_SECOND), lambda: at(sdk.api_client.api_url, TOKEN))
+        names = list(PINNED_SECOND.attributes)
+        given = sdk.get_group_attributes(SECOND.name, 2, names, KEY, "ann")
+
+    assert found.attributes == given
+    assert list(given) == [KEY, *names]
+
+
+def registered(signals: Signals, *answers: Response) -> list[str]:
+    """Let a Signals answer look-ups of a group; return the paths that it is asked for."""
+    asked, left = list[str](), list(answers)
+
+    async def answer(request: Request) -> Response:
+        asked.append(request.url.path)
+        return left.pop(0) if len(left) > 1 else left[0]
+
+    signals.app.get("/api/v1/registry/attribute_groups/{name}/versions/{version}")(answer)
+    return asked
+
+
+PUBLISHED, UNPUBLISHED = JSONResponse({"is_published": True}), JSONResponse({"is_published": False})
+
+
+def test_a_version_is_looked_up_once_while_all_is_well() -> None:
+    signals = Signals(JSONResponse(COLUMNS))
+    asked = registered(signals, PUBLISHED)
+
+    async def thrice(online: OnlineAttributes) -> None:
+        for _ in range(3):
+            await online.read("ann", PINNED_SECOND)
+
+    with serving(signals.app) as url:
+        use(thrice, lambda: at(url))
+
+    title = "prospect_scoring_tutorial"
+    assert asked == [f"/api/v1/registry/attribute_groups/{title}/versions/2"]
+    assert len(signals.asked) == 3
+    assert signals.asked[0]["attributes"][:1] == [f"{title}_v2:latest_app_id"]
+
+
+@pytest.mark.parametrize("gone", [UNPUBLISHED, JSONResponse({"detail": SECRET}, 404)])
+def test_a_version_that_is_not_published_is_refused_by_name_until_it_is(gone: Response) -> None:
+    signals = Signals(JSONResponse(COLUMNS))
+    registered(signals, gone, gone, PUBLISHED)
+
+    async def thrice(online: OnlineAttributes) -> OnlineValues:
+        for _ in range(2):
+            with pytest.raises(SignalsError, match=r"no published attribute group .* version 2"):
+                await online.read("ann", PINNED_SECOND)
+        return await online.read("ann", PINNED_SECOND)
+
+    with serving(signals.app) as url:
+        assert use(thrice, lambda: at(url)).attributes["views"] == 3
+
+
+@pytest.mark.parametrize("unclear", [Response(status_code=403), Response("?"), JSONResponse([])])
+def test_a_registry_that_does_not_say_leaves_it_at_what_was_known(unclear: Response) -> None:
+    signals = Signals(JSONResponse(COLUMNS))
+    registered(signals, unclear, UNPUBLISHED, unclear)
+
+    async def thrice(online: OnlineAttributes) -> None:
+        await online.read("ann", PINNED_SECOND)
+        for _ in range(2):
+            with pytest.raises(SignalsError, match="no published"):
+                await online.confirm(PINNED_SECOND)
+
+    with serving(signals.app) as url:
+        use(thrice, lambda: at(url))
+
+
+def test_a_version_whose_read_is_refused_is_looked_up_again() -> None:
+    signals = Signals(JSONResponse(COLUMNS), JSONResponse({"detail": SECRET}, 404))
+    asked = registered(signals, PUBLISHED, UNPUBLISHED)
+
+    async def thrice(online: OnlineAttributes) -> list[str]:
+        await online.read("ann", PINNED_SECOND)
+        said = []
+        for _ in range(2):
+            with pytest.raises(SignalsError) as refusal:
+                await online.read("ann", PINNED_SECOND)
+            said.append(str(refusal.value))
+        return said
+
+    with serving(signals.app) as url:
+        for words in use(thrice, lambda: at(url)):
+            assert "attribute group 'prospect_scoring_tutorial' version 2" in words
+    assert len(asked) == 2
+
+
+def test_a_version_that_comes_back_is_looked_up_again() -> None:
+    signals = Signals(JSONResponse(COLUMNS))
+    asked = registered(signals, PUBLISHED, PUBLISHED, UNPUBLISHED)
+
+    async def there_and_back(online: OnlineAttributes) -> None:
+        await online.read("ann", PINNED_FIRST)
+        await online.read("ann", PINNED_SECOND)
+        with pytest.raises(SignalsError, match=r"no published attribute group .* version 1"):
+            await online.read("ann", PINNED_FIRST)
+
+    with serving(signals.app) as url:
+        use(there_and_back, lambda: at(url))
+
+    assert [path[-1] for path in asked] == ["1", "2", "1"]
+
+
+def test_a_look_up_that_hangs_costs_a_read_no_more_than_its_budget() -> None:
+    signals = Signals(JSONResponse(COLUMNS))
+
+    async def hangs(request: Request) -> Response:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        return Response()
+
+    signals.app.get("/api/v1/registry/attribute_groups/{name}/versions/{version}")(hangs)
+    with serving(signals.app) as url:
+        assert use(ann_of(PINNED_SECOND), lambda: at(url), SHORT_MS).attributes["views"] == 3
 
 
 def test_several_reads_share_one_connection() -> None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI, Response
 from snowplow_signals import Attribute, SignalsSandbox, StreamAttributeGroup
 
 from prospect_pipeline.attributes import prospect
@@ -12,7 +13,7 @@ from prospect_pipeline.errors import DefinitionConflict, SignalsError, SignalsUn
 from prospect_pipeline.settings import DataSettings, DefinitionSettings
 from prospect_pipeline.signals.deployment import Deployment, deploy
 from prospect_pipeline_tests.events import DAY
-from prospect_pipeline_tests.sandbox.conftest import signals_over
+from prospect_pipeline_tests.sandbox.conftest import serving, signals_over
 
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 SETTINGS = DefinitionSettings.load(backfill_since=SINCE)
@@ -121,3 +122,21 @@ def test_refused_credentials_are_one_clear_error(signals: SignalsSandbox) -> Non
 
     with pytest.raises(SignalsError, match="refused the credentials"):
         go(stranger)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(429, SignalsUnavailable), (503, SignalsUnavailable), (422, SignalsError)]
+)
+def test_a_busy_signals_is_told_apart_from_one_that_refuses(
+    status: int, kind: type[SignalsError]
+) -> None:
+    app = FastAPI()
+
+    @app.get("/{path:path}")
+    async def answer(path: str) -> Response:
+        return Response('{"detail": "not now"}', status, media_type="application/json")
+
+    with serving(app) as url, pytest.raises(SignalsError, match=f"^Signals answered {status}") as e:
+        go(SignalsSandbox(api_url=url, sandbox_token="x"))
+
+    assert e.type is kind

@@ -36,7 +36,8 @@ def test_the_model_is_set_against_the_tutorials_pipeline(evaluated: Result) -> N
 def test_a_person_reads_a_table(evaluated: Result) -> None:
     lines = evaluated.stdout.splitlines()
 
-    assert [line.split("  ")[0] for line in lines[1:7]] == [
-        "model", "tutorial pipeline", "logistic regression", "base rate", "best possible", "truth"
+    assert [line.split("  ")[0] for line in lines[1:8]] == [
+        "model", "tutorial pipeline", "logistic regression", "viewed pricing", "base rate",
+        "best possible", "truth",
     ]  # fmt: skip
-    assert lines[7].startswith("The model reaches ")
+    assert lines[8].startswith("The model reaches ")

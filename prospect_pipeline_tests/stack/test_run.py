@@ -126,8 +126,28 @@ def test_the_schedule_and_the_assets_are_in_dagster(
         "registered_model",
         "evaluation_report",
     }
-    [schedule] = found["schedulesOrError"]["results"]
-    assert schedule["scheduleState"]["status"] == "RUNNING"
+    assert {
+        (schedule["name"], schedule["scheduleState"]["status"])
+        for schedule in found["schedulesOrError"]["results"]
+    } == {("weekly_retraining", "RUNNING"), ("daily_look_at_events", "RUNNING")}
+
+
+def test_as_of_is_the_first_runs_and_not_that_of_the_schedules(
+    running: tuple[Path, dict[str, str], list[str]],
+) -> None:
+    folder, addresses, _ = running
+    query = "{ runsOrError { ... on Runs { results { jobName runConfigYaml } } } }"
+
+    reply = requests.post(f"{addresses['dagster']}/graphql", json={"query": query}, timeout=30)
+    [run] = [
+        each
+        for each in reply.json()["data"]["runsOrError"]["results"]
+        if each["jobName"] == "everything"
+    ]
+    serving = json.loads((folder / "data" / "sandbox.json").read_text())["pid"]
+
+    assert f"as_of: {END.date()}T" in run["runConfigYaml"]
+    assert "PROSPECT_AS_OF" not in psutil.Process(serving).environ()
 
 
 def test_prospect_score_finds_the_running_service(

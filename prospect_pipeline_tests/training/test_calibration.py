@@ -22,9 +22,9 @@ def names(count: int, each: int = 1) -> "pd.Series[str]":
 
 @pytest.mark.parametrize(("slope", "intercept"), [(1.0, 0.0), (0.6, -0.4), (1.5, 0.8)])
 def test_many_visitors_show_what_is_off(slope: float, intercept: float) -> None:
-    margins, labels = held(20_000, slope, intercept)
+    margins, labels = held(80_000, slope, intercept)
 
-    found = fit_calibration(margins, labels, np.ones(20_000), names(20_000))
+    found = fit_calibration(margins, labels, np.ones(80_000), names(80_000))
 
     assert found.slope == pytest.approx(slope, abs=0.06)
     assert found.intercept == pytest.approx(intercept, abs=0.06)

@@ -187,3 +187,71 @@ def test_the_label_rate_counts_a_row_by_its_weight() -> None:
 
 def test_no_rows_have_a_label_rate_of_nothing() -> None:
     assert failed(frame(anchor("v1", 0, 1)).head(0))["label_rate"].facts["label_rate"] == 0.0
+
+
+def test_labels_of_mixed_types_are_refused_in_words() -> None:
+    made = frame(*(anchor(f"v{n}", n, label) for n, label in enumerate([1, 0, "1", "yes", 2.5])))
+
+    with pytest.raises(TrainingError) as raised:
+        require_trainable(made, 1)
+
+    assert str(raised.value) == (
+        "Labels other than 0 and 1: ['1', 'yes', 2.5]. Write a label as the number 1 where the "
+        "goal follows, as 0 where it does not."
+    )
+
+
+def test_labels_as_text_are_named_as_such_and_not_as_one_class_alone() -> None:
+    made = signal_frame(300)
+
+    with pytest.raises(TrainingError, match=r"^Labels other than 0 and 1: \['0', '1'\]\."):
+        require_trainable(made.assign(label=made["label"].astype(str)), 1)
+
+
+def test_labels_that_are_true_or_false_are_labels() -> None:
+    made = signal_frame(300)
+
+    require_trainable(made.assign(label=made["label"] == 1), 1)
+
+
+def test_of_many_odd_labels_a_few_are_shown() -> None:
+    made = frame(*(anchor(f"v{n}", n, n) for n in range(10)))
+
+    check = failed(made)["labels_are_binary"]
+
+    assert check.description.startswith("Labels other than 0 and 1: [2, 3, 4, 5, 6, ...]. ")
+    assert check.facts == {"others": ["2", "3", "4", "5", "6"]}
+
+
+def test_infinite_numbers_are_refused_by_column_and_count() -> None:
+    made = signal_frame(300).astype({"num_apps_l7d": float, "num_page_views_l7d": float})
+    made.loc[:2, "num_apps_l7d"] = float("inf")
+    made.loc[5, "num_page_views_l7d"] = -float("inf")
+
+    with pytest.raises(TrainingError) as raised:
+        require_trainable(made, 1)
+
+    assert str(raised.value) == (
+        "Columns with infinite numbers: {'num_apps_l7d': 3, 'num_page_views_l7d': 1}; every number "
+        "is finite. Look at the events they were computed from, or build the data again."
+    )
+
+
+def test_nan_in_a_column_of_numbers_is_a_null() -> None:
+    made = signal_frame(300).astype({"num_apps_l7d": float})
+    made.loc[:2, "num_apps_l7d"] = float("nan")
+
+    with pytest.raises(TrainingError, match=r"^Columns with nulls: \{'num_apps_l7d': 3\};"):
+        require_trainable(made, 1)
+
+
+def test_a_column_that_is_all_null_is_refused_as_nulls() -> None:
+    made = signal_frame(300).assign(latest_app_id=None)
+
+    with pytest.raises(TrainingError, match=r"^Columns with nulls: \{'latest_app_id': 300\};"):
+        require_trainable(made, 1)
+
+
+def test_a_column_of_another_type_is_refused_by_its_name() -> None:
+    with pytest.raises(ProspectError, match=r"num_apps_l7d \(found string, expected numbers\)"):
+        require_trainable(signal_frame(300).assign(num_apps_l7d="two"), 1)

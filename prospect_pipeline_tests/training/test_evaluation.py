@@ -4,7 +4,6 @@ import json
 from math import log
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from prospect_pipeline.features import COLUMNS
@@ -164,13 +163,27 @@ def test_the_scored_frame_has_a_row_for_each_anchor_and_a_column_for_each_scorer
     assert np.array_equal(scored["base rate"], others["base rate"])
 
 
-def test_contributions_are_of_every_so_manieth_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluation, "EXPLAINED_ROWS", 100)
+@pytest.mark.parametrize("most", [100, 299, 1000])
+def test_contributions_are_of_so_many_rows_at_most(
+    monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(evaluation, "EXPLAINED_ROWS", most)
     made, model = signal_split(), signal_model().model
-    step = len(made.test) // 100
+    assert len(made.test) == 300
 
     found = evaluate(score_test(made.test, model, {}), made.test, model, 0.5)
 
-    expected = made.test.iloc[::step][list(COLUMNS)].reset_index(drop=True)
-    pd.testing.assert_frame_equal(found.explained, expected)
-    assert found.contributions.shape == (len(expected), len(COLUMNS) + 1)
+    assert len(found.explained) == min(most, 300)
+    assert found.contributions.shape == (len(found.explained), len(COLUMNS) + 1)
+    first, last = made.test[list(COLUMNS)].iloc[0], made.test[list(COLUMNS)].iloc[-1]
+    assert found.explained.iloc[0].to_dict() == first.to_dict()
+    assert found.explained.iloc[-1].to_dict() == last.to_dict()
+
+
+def test_the_numbers_hold_slices_and_permutation_importance() -> None:
+    made = evaluated()
+    plain = made.to_dict()
+
+    assert plain["permutation"] == made.permutation
+    assert [one["what"] for one in plain["slices"]] == [one.what for one in made.slices]
+    assert plain["slices"][0]["gain"] == made.slices[0].gain.to_dict()

@@ -9,10 +9,10 @@ import pytest
 from sklearn.metrics import log_loss
 
 from prospect_pipeline.features import COLUMNS, Encoder
+from prospect_pipeline.training.dataset import NUMERICAL
 from prospect_pipeline.training.model import (
     CATEGORICAL,
     MAX_ROUNDS,
-    NUMERICAL,
     TUTORIAL_NUMERICAL,
     baselines,
     train,
@@ -22,7 +22,7 @@ from prospect_pipeline.training.split import Split
 from prospect_pipeline.training.threshold import Rule
 from prospect_pipeline_tests.training import signal_model, signal_split
 
-BASELINES = ["tutorial pipeline", "logistic regression", "base rate"]
+BASELINES = ["tutorial pipeline", "logistic regression", "viewed pricing", "base rate"]
 
 
 def changed(made: Split, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Split:
@@ -93,7 +93,7 @@ def test_the_vocabulary_is_that_of_the_rows_it_learns_from() -> None:
     assert trained.model.encoder.vocabulary["latest_app_id"] == ("", "a", "b")
 
 
-def test_there_are_three_baselines_with_a_probability_for_each_test_row() -> None:
+def test_there_are_four_baselines_with_a_probability_for_each_test_row() -> None:
     made = signal_split()
 
     scores = baselines(made, seed=0)
@@ -112,6 +112,31 @@ def test_the_base_rate_is_that_of_the_rows_the_model_learns_from() -> None:
     rate = baselines(made, seed=0)["base rate"]
 
     assert rate == pytest.approx(np.full(len(made.test), known.mean()), abs=1e-15)
+
+
+def test_the_rule_knows_the_share_of_positives_with_and_without_a_look_at_pricing() -> None:
+    made = signal_split()
+    known, rate = made.known, made.known["label"].mean()
+    seen = known[known["num_pricing_views_l7d"] > 0]["label"]
+    not_seen = known[known["num_pricing_views_l7d"] == 0]["label"]
+
+    scores = baselines(made, seed=0)["viewed pricing"]
+
+    looked = (made.test["num_pricing_views_l7d"] > 0).to_numpy()
+    assert scores[looked] == pytest.approx((seen.sum() + rate) / (len(seen) + 1))
+    assert scores[~looked] == pytest.approx((not_seen.sum() + rate) / (len(not_seen) + 1))
+    assert scores[looked].min() > scores[~looked].max()
+
+
+@pytest.mark.parametrize("views", [0, 1])
+def test_the_rule_is_no_certainty_where_nobody_or_everybody_looked(views: int) -> None:
+    alike = changed(signal_split(), lambda part: part.assign(num_pricing_views_l7d=views))
+    other = dataclasses.replace(alike, test=alike.test.assign(num_pricing_views_l7d=1 - views))
+
+    rate = alike.known["label"].mean()
+
+    assert baselines(alike, seed=0)["viewed pricing"] == pytest.approx(rate)
+    assert baselines(other, seed=0)["viewed pricing"] == pytest.approx(rate)
 
 
 def test_the_tutorials_pipeline_has_18_columns() -> None:

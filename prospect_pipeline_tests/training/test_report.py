@@ -1,28 +1,43 @@
 """The report needs nothing else, says everything, and trusts no text."""
 
+import dataclasses
+import json
 import re
 from functools import cache
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from prospect_pipeline.training import plots, report
+from prospect_pipeline.training import findings, plots
+from prospect_pipeline.training.comparison import Before, measure
 from prospect_pipeline.training.evaluation import MODEL, Evaluation, evaluate, score_test
 from prospect_pipeline.training.model import baselines
+from prospect_pipeline.training.palette import DARK, LIGHT
+from prospect_pipeline.training.promotion import Decision, Gate
+from prospect_pipeline.training.report import Report, render
 from prospect_pipeline_tests.training import signal_model, signal_split
 
 IDENTITY = {"model": "prospect_scoring", "version": "17", "fingerprint": "sha256-abcdef"}
 DATA = {"cohort": "60:30", "rows": "1,500"}
 HOSTILE = "<script>alert(1)</script>"
+APOSTROPHE = "'"
+CHANGED = "what-changed-since-the-champion"
 ESCAPED = "&lt;script&gt;alert(1)&lt;/script&gt;"
+PROMOTED = Decision(True, "It is the first version.", (Gate("serves", True, "it loads"),))
+REFUSED = Decision(False, "Version 3 stays champion.", (Gate("calibrated", False, "it is not"),))
 TITLES = [
-    "Confusion matrix",
     "ROC",
     "Precision and recall",
     "Calibration",
     "Scores",
+    "Confusion matrix",
+    "Cumulative gains",
+    "Lift by decile",
     "Feature importance",
+    "Permutation importance",
     "SHAP summary",
 ]
 
@@ -39,10 +54,29 @@ def figures() -> dict[str, Figure]:
     return plots.figures(evaluated())
 
 
-def page(**changed: Any) -> str:
-    given: dict[str, Any] = {"identity": IDENTITY, "data": DATA, "horizon": "60 minutes"}
-    given["split"] = signal_split().facts()
-    return report.render(evaluated(), **(given | changed))
+@cache
+def pictures() -> dict[str, str]:
+    return {title: plots.as_svg(figure) for title, figure in figures().items()}
+
+
+def report_on(judged: Evaluation | None = None, **changed: Any) -> Report:
+    given: dict[str, Any] = {
+        "pictures": pictures(),
+        "model": "prospect_scoring", "version": "17", "identity": IDENTITY, "data": DATA,
+        "question": "Will a form follow?", "split": signal_split().facts(),
+        "params": {"rounds": "12", "threshold_rule": "f2", "threshold_why": "the highest F2"},
+        "decision": PROMOTED,
+    }  # fmt: skip
+    return Report(judged or evaluated(), **(given | changed))
+
+
+def page(judged: Evaluation | None = None, **changed: Any) -> str:
+    return render(report_on(judged, **changed))
+
+
+def section(html: str, anchor: str) -> str:
+    """One section of the page."""
+    return html.split(f'<section id="{anchor}">')[1].split("</section>")[0]
 
 
 @pytest.fixture(scope="module")
@@ -62,25 +96,26 @@ def test_the_page_needs_nothing_else(html: str) -> None:
 def test_the_page_has_every_metric_with_its_number(html: str) -> None:
     words = "ROC AUC|PR AUC|Log loss|Brier|Calibration error|F1|F2|Precision|Recall".split("|")
 
-    assert set(report.METRIC_WORDS) < set(evaluated().headline)
+    assert set(findings.METRIC_WORDS) < set(evaluated().headline)
     for word in words:
         assert f"<th>{word}</th>" in html
     for values in evaluated().metrics.values():
-        for name in report.METRIC_WORDS:
+        for name in findings.METRIC_WORDS:
             assert f">{values[name]:.4f}</td>" in html
 
 
 def test_the_page_says_how_sure_its_numbers_are(html: str) -> None:
     found = evaluated().intervals[MODEL]
 
-    assert f">{found['pr_auc']}<" in html
+    own = found["pr_auc"]
+    assert f"<b>{own.value:.3f}</b><span>{own.low:.3f} to {own.high:.3f}</span>" in html
     for share in (1, 5, 10):
         assert f"<td>best {share} %</td>" in html
         assert f"<td>{found[f'recall_top_{share}']}</td>" in html
 
 
 def test_the_page_has_a_line_for_each_scorer(html: str) -> None:
-    for name in (MODEL, "tutorial pipeline", "logistic regression", "base rate"):
+    for name in (MODEL, "tutorial pipeline", "logistic regression", "viewed pricing", "base rate"):
         assert f"<td>{name}</td>" in html
 
 
@@ -89,16 +124,165 @@ def test_the_page_says_which_model_it_is_and_what_it_was_trained_on(html: str) -
     assert "<h1>prospect_scoring version 17</h1>" in html
     for name, value in (IDENTITY | DATA).items():
         assert f"<td>{name}</td><td>{value}</td>" in html
-    assert "within the next 60 minutes?" in html
+    assert "Will a form follow?" in html
 
 
-def test_the_page_says_the_threshold_and_the_split(html: str) -> None:
-    lines = signal_split().facts()
+def test_the_page_says_the_threshold_and_what_it_means(html: str) -> None:
+    told = section(html, "the-threshold")
+    visitors = evaluated().scored.groupby("domain_userid")[[MODEL, "label"]].max()
+    called = visitors[MODEL] >= 0.35
 
-    assert "from a score of 0.350 on" in html
+    assert "from a score of 0.350 on. The rule is f2: the highest F2." in told
+    assert f"{called.mean() * 100:.1f} are called at some moment" in told
+    assert f"{(called & (visitors['label'] == 1)).mean() * 100:.1f} of these send a form" in told
+    (right_no, false_yes), (false_no, right_yes) = evaluated().confusion
+    assert f"<td>no form followed</td><td>{right_no}</td><td>{false_yes}</td>" in told
+    assert f"<td>a form followed</td><td>{false_no}</td><td>{right_yes}</td>" in told
+
+
+def test_the_page_says_the_split(html: str) -> None:
     assert "<th>first anchor</th>" in html
-    for line in lines:
-        assert f"<td>{line['part']}</td><td>{line['visitors']:,}</td>" in html
+    for line in signal_split().facts():
+        known = f"<td>{line['visitors']:,}</td><td>{line['converters']:,}</td>"
+        assert html.count(f"<td>{line['part']}</td>{known}") == 2  # with the data, and in full
+
+
+def test_every_section_is_in_the_table_of_contents_and_stands_once(html: str) -> None:
+    anchors = re.findall(r'<section id="([^"]*)">', html)
+
+    assert re.findall(r'<li><a href="#([^"]*)">', html) == anchors
+    assert len(set(anchors)) == len(anchors)
+    assert anchors[:3] == ["the-data", "the-promotion", "what-changed-since-the-champion"]
+    identified = re.findall(r' id="([^"]*)"', re.sub(r"<defs>.*?</defs>", "", html, flags=re.S))
+    assert len(set(identified) & set(anchors)) == len(anchors)
+
+
+def test_the_decision_is_told_with_its_gates() -> None:
+    promoted, refused = page(), page(decision=REFUSED)
+
+    assert '<p class="badge good"><b>Promoted.</b> It is the first version.</p>' in promoted
+    assert "<td>serves</td><td>yes</td><td>it loads</td>" in section(promoted, "the-promotion")
+    assert '<p class="badge"><b>Refused.</b> Version 3 stays champion.</p>' in refused
+    assert "<td>calibrated</td><td>no</td><td>it is not</td>" in section(refused, "the-promotion")
+
+
+def test_without_a_champion_before_it_is_the_first_version(html: str) -> None:
+    assert "It is the first version: there was no champion" in section(html, CHANGED)
+    unknown = page(decision=None)
+    assert "No decision is recorded" in section(unknown, CHANGED)
+    assert 'class="badge' not in unknown
+
+
+def test_what_changed_is_measured_on_the_same_rows() -> None:
+    model = signal_model().model
+    stumps = dataclasses.replace(model, booster=model.booster[:2], threshold=0.1)
+    measured = measure(evaluated(), signal_split().test, stumps)
+    before = Before("3", {"rounds": ("2", "12"), "seed": ("0", "0")}, measured)
+
+    told = section(page(decision=REFUSED, before=before), CHANGED)
+
+    new, old = evaluated().headline["log_loss"], measured.metrics["log_loss"]
+    assert new < old
+    assert measured.change["log_loss"].value == pytest.approx(new - old)
+    change = measured.change["log_loss"]
+    assert f"<td>Log loss</td><td>{new:.4f}</td><td>{old:.4f}</td><td>{change}</td>" in told
+    assert "<td>rounds</td><td>12</td><td>2</td>" in told
+    assert "The same in both: seed." in told
+    names = re.findall(r"<tr><td>(\w+)</td><td>[\d.]+%</td><td>[\d.]+%</td></tr>", told)
+    moves = [abs(evaluated().importance[n] - measured.importance[n]) for n in names]
+    assert len(names) == 6
+    assert moves == sorted(moves, reverse=True)
+
+
+def test_a_champion_is_no_different_from_itself() -> None:
+    model = dataclasses.replace(signal_model().model, threshold=0.35)
+
+    measured = measure(evaluated(), signal_split().test, model)
+
+    assert {(c.value, c.low, c.high) for c in measured.change.values()} == {(0.0, 0.0, 0.0)}
+    assert measured.importance == evaluated().importance
+
+
+def test_a_champion_that_cannot_be_compared_is_named_with_the_reason() -> None:
+    before = Before("3", {"rounds": ("2", "12")}, problem="it is damaged")
+
+    told = section(page(decision=PROMOTED, before=before), CHANGED)
+
+    assert "Version 3, champion then, cannot be compared: it is damaged" in told
+    assert "<td>rounds</td><td>12</td><td>2</td>" in told
+
+
+def test_every_slice_has_its_interval_and_small_ones_are_marked(html: str) -> None:
+    told = section(html, "for-whom-and-how-early")
+
+    for one in evaluated().slices:
+        span = f"{one.gain.value:z.0%} ({one.gain.low:z.0%} to {one.gain.high:z.0%})"
+        mark = "few" if one.converters < 20 else ""
+        assert f"<td>{one.what.replace(APOSTROPHE, '&#39;')}: {one.value}</td>" in told
+        assert f"<td>{span}</td><td>{mark}</td>" in told
+
+
+def test_every_explained_visitor_is_told_with_bars(html: str) -> None:
+    told = section(html, "visitors-explained")
+
+    assert told.count('<article class="person">') == len(evaluated().visitors) == 10
+    assert told.count('<div class="bar">') == 60
+    widths = [float(width) for width in re.findall(r'style="width: ([\d.]+)%"', told)]
+    assert max(widths) == 50
+    for one in evaluated().visitors:
+        reason = one.reasons[0]
+        shown = f'<div class="number">{reason.contribution:+.2f}</div>'
+        assert f"<h3>Visitor {one.visitor}</h3><b>{one.score:.1%}</b>" in told
+        assert shown in told
+
+
+def test_the_model_card_has_its_headings(html: str) -> None:
+    told = section(html, "model-card")
+
+    for heading in (
+        "Model details", "Intended use", "Not intended use", "Metrics", "Training data",
+        "Ethical considerations", "Caveats and recommendations",
+    ):  # fmt: skip
+        assert f"<td>{heading}</td>" in told
+
+
+def test_every_colour_follows_the_dark_mode(html: str) -> None:
+    assert list(LIGHT) == list(DARK)
+    pictures = "".join(re.findall(r"<svg.*?</svg>", html, flags=re.S))
+    assert "var(--ink)" in pictures
+    assert not [colour for colour in (*LIGHT.values(), "#ffffff", "white") if colour in pictures]
+
+
+def test_a_phone_in_the_dark_shows_the_page_whole_and_its_pictures_in_light_ink(
+    html: str, chromium: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "report.html").write_text(html)
+    dark = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    phone = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    try:
+        chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", dark)
+        chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+        chromium.get((tmp_path / "report.html").as_uri())
+        width, ink, box = chromium.execute_script(
+            "const look = (what) => getComputedStyle(document.querySelector(what));"
+            "return [document.documentElement.scrollWidth, look('figure svg text').fill,"
+            " look('figure').backgroundColor]"
+        )
+    finally:
+        chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+        chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+    assert width == 390
+    assert (ink, box) == (rgb(DARK["ink"]), rgb(DARK["card"]))
+
+
+def rgb(colour: str) -> str:
+    """A colour as a browser says it."""
+    return f"rgb({', '.join(str(int(colour[n : n + 2], 16)) for n in (1, 3, 5))})"
+
+
+def test_the_page_is_light(html: str) -> None:
+    assert len(html) < 1_500_000
 
 
 def test_the_page_has_every_picture(html: str) -> None:
@@ -109,28 +293,56 @@ def test_the_page_has_every_picture(html: str) -> None:
 
 def test_hostile_text_is_escaped_wherever_it_stands() -> None:
     html = page(
-        identity={"model": HOSTILE, "version": HOSTILE, HOSTILE: HOSTILE},
+        model=HOSTILE,
+        version=HOSTILE,
+        identity={HOSTILE: HOSTILE},
         data={HOSTILE: HOSTILE, "quoted": '"><img src=x onerror=alert(1)>'},
-        split=[{HOSTILE: HOSTILE, "rows": 1}],
-        horizon=HOSTILE,
+        split=[{"part": HOSTILE, HOSTILE: HOSTILE, "rows": 1}],
+        params={"threshold_rule": HOSTILE, HOSTILE: HOSTILE},
+        question=HOSTILE,
+        decision=Decision(False, HOSTILE, (Gate(HOSTILE, False, HOSTILE),)),
+        before=Before(HOSTILE, {HOSTILE: (HOSTILE, "")}, problem=HOSTILE),
     )
 
     assert "<script" not in html
     assert "<img" not in html
     assert f"<title>{ESCAPED} version {ESCAPED}</title>" in html
     assert f"<td>{ESCAPED}</td><td>{ESCAPED}</td>" in html
-    assert f"within the next {ESCAPED}?" in html
 
 
-def test_hostile_names_of_scorers_are_escaped() -> None:
+def test_hostile_values_of_the_data_are_escaped() -> None:
     made, model = signal_split(), signal_model().model
-    scored = score_test(made.test, model, {HOSTILE: model.score(made.test) / 2})
+    test = made.test.assign(latest_app_id=HOSTILE, domain_userid=HOSTILE + made.test.domain_userid)
+    scored = score_test(test, model, {HOSTILE: model.score(test) / 2})
 
-    html = report.render(evaluate(scored, made.test, model, 0.5), {}, {}, [], "hour")
+    judged = evaluate(scored, test, model, 0.5)
+    drawn = {title: plots.as_svg(figure) for title, figure in plots.figures(judged).items()}
+    html = page(judged, pictures=drawn)
 
     assert "<script" not in html
     assert f"<td>{ESCAPED}</td>" in html
-    assert "<title>Model version ?</title>" in html
+    assert f"<td>app: {ESCAPED}</td>" in html
+
+
+@pytest.mark.parametrize("rows", ["one class", "one row", "one row of each class"])
+def test_what_few_rows_do_not_define_is_not_known(rows: str) -> None:
+    made, model = signal_split(), signal_model().model
+    by_label = made.test.sort_values("label", kind="stable")
+    test = {
+        "one class": made.test[made.test["label"] == 0],
+        "one row": made.test.head(1),
+        "one row of each class": by_label.iloc[[0, -1]],
+    }[rows]
+    scored = score_test(test, model, {"base rate": np.full(len(test), 0.2)})
+
+    judged = evaluate(scored, test, model, 0.3)
+    drawn = {title: plots.as_svg(figure) for title, figure in plots.figures(judged).items()}
+    html = page(judged, pictures=drawn)
+
+    assert "nan" not in re.sub(r"base64,[^\"]*", "", html).lower()
+    assert html.count("<b>not known</b>") == (0 if rows == "one row of each class" else 5)
+    assert html.count("<svg ") == len(TITLES)
+    json.dumps(judged.to_dict(), allow_nan=False)
 
 
 def test_the_page_tells_whether_the_model_beats_the_best_baseline(html: str) -> None:
@@ -148,7 +360,7 @@ def test_the_page_tells_whether_the_model_beats_the_best_baseline(html: str) -> 
 def test_the_best_number_of_each_column_stands_out(html: str) -> None:
     metrics = evaluated().metrics
 
-    assert html.count('class="best"') == len(report.METRIC_WORDS)
+    assert html.count('class="best"') == len(findings.METRIC_WORDS)
     for metric in ("roc_auc", "pr_auc", "f1"):
         best = max(values[metric] for values in metrics.values())
         assert f'class="best">{best:.4f}<' in html
@@ -158,11 +370,13 @@ def test_the_best_number_of_each_column_stands_out(html: str) -> None:
 
 
 def test_the_same_evaluation_gives_the_same_page(html: str) -> None:
-    assert page() == html
+    again = {title: plots.as_svg(one) for title, one in plots.figures(evaluated()).items()}
+
+    assert page(pictures=again) == html
 
 
 def test_every_picture_is_drawn_and_has_a_note() -> None:
-    assert list(figures()) == list(report.NOTES) == TITLES
+    assert list(figures()) == list(findings.NOTES) == TITLES
 
 
 @pytest.mark.parametrize("title", TITLES)

@@ -164,3 +164,15 @@ def test_the_facts_have_a_line_for_each_part() -> None:
         "last_anchor": (START + pd.Timedelta(minutes=1)).isoformat(),
     }
     assert json.loads(json.dumps(facts)) == facts
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("train", "test"), ("validation", "calibration"), ("known", "test"), ("train", "validation")],
+)
+def test_a_split_with_a_visitor_on_both_sides_cannot_be_made(one: str, other: str) -> None:
+    made = split(frame(*[row for n in range(20) for row in both(f"v{n:02}", n * DAY)]), HOUR)
+    parts = {**vars(made), other: pd.concat([getattr(made, other), getattr(made, one).head(1)])}
+
+    with pytest.raises(TrainingError, match=r"1 visitors are on two sides .*\((v00|v11) for one\)"):
+        Split(**parts)

@@ -15,13 +15,14 @@ from fakesnow import server
 from snowplow_signals import AtomicProperty, Attribute, StreamAttributeGroup, domain_userid
 
 from prospect_pipeline.attributes import prospect
-from prospect_pipeline.errors import EventsError
+from prospect_pipeline.errors import EventsError, WarehouseUnavailable
 from prospect_pipeline.orchestration.assets import atomic_events, training_dataframe
-from prospect_pipeline.orchestration.checks import no_leakage
+from prospect_pipeline.orchestration.checks import labels_follow, no_leakage
 from prospect_pipeline.orchestration.resources import WarehouseResource, parquet_frames
 from prospect_pipeline.settings import DefinitionSettings, TrainingSettings
 from prospect_pipeline.warehouse.base import DatasetRequest
 from prospect_pipeline.warehouse.duckdb import DuckDBWarehouse
+from prospect_pipeline.warehouse.snowflake import SnowflakeWarehouse
 from prospect_pipeline_tests.events import DAY, NOW, SCHEMA, YAUAA, Event, event, write
 
 GROUP = prospect.attribute_group(DefinitionSettings.load())
@@ -118,6 +119,22 @@ def test_no_leak_is_found_on_snowflake(snowflake_tables: Any, settings: Training
     assert isinstance(check, dg.AssetCheckResult)
     assert check.passed, check.description
     assert check.metadata["rows"].value == 2
+
+
+def test_labels_are_right_on_snowflake_and_checks_leave_the_training_set(
+    snowflake_tables: Any, settings: TrainingSettings
+) -> None:
+    made = WarehouseResource().open().training_set(DatasetRequest(GROUP, settings))
+    frame = made.table.to_pandas()
+    frame.attrs = made.facts()
+
+    check = labels_follow(frame, warehouse=WarehouseResource())
+
+    assert isinstance(check, dg.AssetCheckResult)
+    assert check.passed, check.description
+    assert check.metadata["rows"].value == len(frame)
+    stored = snowflake_tables.execute("SELECT COUNT(*) FROM PROSPECT_TRAINING_SET").fetchall()
+    assert stored == [(len(frame),)]
 
 
 def test_a_span_without_events_is_refused(
@@ -312,3 +329,16 @@ def test_what_snowflake_says_is_shown_and_the_password_is_not(
 
     assert "NOWHERE" in str(refused.value).upper()
     assert "hush" not in str(refused.value)
+
+
+def test_a_snowflake_that_is_away_is_told_apart_from_one_that_refuses() -> None:
+    def connect() -> Any:
+        return snowflake.connector.connect(
+            account="none", user="me", password="s3cret", host="127.0.0.1", port=1,
+            protocol="http", login_timeout=1,
+        )  # fmt: skip
+
+    with pytest.raises(WarehouseUnavailable, match=r"^Snowflake does not answer .*250001") as away:
+        SnowflakeWarehouse(connect, "tracker.atomic.events", "R").span()
+
+    assert "s3cret" not in str(away.value)

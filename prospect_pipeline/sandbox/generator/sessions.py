@@ -148,49 +148,24 @@ class _Session:
         rng: np.random.Generator,
     ) -> None:
         """Look at a page: a view, pings while reading, a video, now and then something else."""
+
+        def add(event: str, these: npt.NDArray[np.bool_], at: Ints) -> None:
+            """Add an event of some of them."""
+            self._add(columns, event, who[these], at[these], p[these], page[these], step)
+
         at = self.at[who]
-        self._add(columns, "page_view", who, at, p, page, step)
-        vitals = rng.random(len(who)) < 0.04  # with the view itself: a tie in time
-        self._add(columns, "web_vitals", who[vitals], at[vitals], p[vitals], page[vitals], step)
-        broken = rng.random(len(who)) < 0.004
-        self._add(
-            columns,
-            "application_error",
-            who[broken],
-            at[broken] + 700,
-            p[broken],
-            page[broken],
-            step,
-        )
+        add("page_view", np.ones(len(who), dtype=bool), at)
+        add("web_vitals", rng.random(len(who)) < 0.04, at)  # with the view itself: a tie in time
+        add("application_error", rng.random(len(who)) < 0.004, at + 700)
         keen = np.exp(-0.75 - 0.28 * (self.intent[who] - 4) / 2)
         pings = np.minimum(rng.geometric(np.clip(keen, 0.05, 0.95)) - 1, MAX_PINGS)
         for ping in range(1, MAX_PINGS + 1):
-            still = pings >= ping
-            self._add(
-                columns,
-                "page_ping",
-                who[still],
-                at[still] + 10 * SECOND * ping,
-                p[still],
-                page[still],
-                step,
-            )
+            add("page_ping", pings >= ping, at + 10 * SECOND * ping)
         watched = page == PAGES.index("video")
-        for event, after in (("play", 3 * SECOND), ("pause", 8 * SECOND)):
-            self._add(
-                columns, event, who[watched], at[watched] + after, p[watched], page[watched], step
-            )
+        add("play", watched, at + 3 * SECOND)
+        add("pause", watched, at + 8 * SECOND)
         self.at[who] += pings * 10 * SECOND + rng.integers(2 * SECOND, 12 * SECOND, len(who))
-        clicked = rng.random(len(who)) < 0.10
-        self._add(
-            columns,
-            "link_click",
-            who[clicked],
-            self.at[who[clicked]] - 500,
-            p[clicked],
-            page[clicked],
-            step,
-        )
+        add("link_click", rng.random(len(who)) < 0.10, self.at[who] - 500)
 
     def _fill_form(
         self,

@@ -1,0 +1,132 @@
+"""Who is told: a webhook, of runs that failed, and of those that ended well but with a doubt.
+
+Slack's incoming webhooks read ``text``; the other fields are for whatever else listens. The
+webhook's address is a secret: it shows nowhere, and one that is away is logged and nothing more.
+"""
+
+# Annotations stay real objects here: Dagster reads them.
+
+import logging
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+import dagster as dg
+import requests
+
+from prospect_pipeline.orchestration.champion import champion
+from prospect_pipeline.settings import AutomationSettings
+
+SECONDS = 5
+MOST = 1000
+"""Characters of an error that are sent."""
+
+
+@dataclass(frozen=True)
+class Alert:
+    """What a run has to say; ``step`` is where it failed, ``url`` its page where that is known."""
+
+    event: str
+    job: str
+    run_id: str
+    step: str
+    words: str
+    url: str
+
+    @property
+    def text(self) -> str:
+        """The alert as a person reads it."""
+        where = f" at {self.step}" if self.step else ""
+        lines = [f"{self.job}: {self.event}{where}.", self.words, self.url or f"Run {self.run_id}"]
+        return "\n".join(line for line in lines if line)
+
+
+@dg.run_failure_sensor(default_status=dg.DefaultSensorStatus.RUNNING)
+def failed_runs(context: dg.RunFailureSensorContext) -> None:
+    """Tell PROSPECT_ALERT_WEBHOOK of every failed run."""
+    settings, run = AutomationSettings.load(), context.dagster_run
+    failed = context.get_step_failure_events()
+    step = str(failed[0].step_key) if failed else ""
+    unfit = _failed_checks(context.instance, run.run_id, dg.AssetCheckSeverity.ERROR)
+    words = "\n".join(unfit) or _own_words(failed[0] if failed else context.failure_event)
+    alert = Alert("the run failed", run.job_name, run.run_id, step, words, _page(settings, run))
+    send(settings, alert, context.log)
+
+
+@dg.run_status_sensor(
+    run_status=dg.DagsterRunStatus.SUCCESS, default_status=dg.DefaultSensorStatus.RUNNING
+)
+def odd_runs(context: dg.RunStatusSensorContext) -> None:
+    """Tell PROSPECT_ALERT_WEBHOOK of a refused challenger, and of checks that only warn."""
+    settings, run = AutomationSettings.load(), context.dagster_run
+    doubts = [*_refused(context.instance, run), *_failed_checks(context.instance, run.run_id)]
+    if doubts:
+        words, page = "\n".join(doubts), _page(settings, run)
+        alert = Alert("look at this", run.job_name, run.run_id, "", words, page)
+        send(settings, alert, context.log)
+
+
+def send(settings: AutomationSettings, alert: Alert, log: logging.Logger) -> bool:
+    """Post an alert where a webhook is set; return whether it was taken. Raises nothing."""
+    if settings.alert_webhook is None:
+        return False
+    alert = Alert(**asdict(alert) | {"words": _without_secrets(alert.words)[:MOST]})
+    try:
+        reply = requests.post(
+            settings.alert_webhook.get_secret_value(),
+            json={"text": alert.text, **asdict(alert)},
+            timeout=SECONDS,
+        )
+        problem = "" if reply.ok else f"answered {reply.status_code}"
+    except requests.RequestException as error:  # its words hold the address
+        problem = f"does not answer ({type(error).__name__})"
+    if problem:
+        log.warning(f"PROSPECT_ALERT_WEBHOOK {problem}: run {alert.run_id} was told to nobody.")
+    return not problem
+
+
+def _own_words(event: dg.DagsterEvent) -> str:
+    """Return the message of the error itself, without the classes and frames around it."""
+    error = getattr(event.event_specific_data, "error", None)
+    if error is None:
+        return event.message or ""
+    while error.cause is not None:
+        error = error.cause
+    return str(error.message.strip().split(": ", 1)[-1])
+
+
+def _failed_checks(
+    instance: dg.DagsterInstance, run_id: str, only: dg.AssetCheckSeverity | None = None
+) -> list[str]:
+    records = instance.get_records_for_run(
+        run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    ).records
+    found = [record.event_log_entry.dagster_event for record in records]
+    checks = [event.asset_check_evaluation_data for event in found if event is not None]
+    return [
+        f"{check.check_name}: {check.description}"
+        for check in checks
+        if not check.passed and only in (None, check.severity)
+    ]
+
+
+def _refused(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[str]:
+    records = instance.get_records_for_run(
+        run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
+    ).records
+    for record in records:
+        made = record.asset_materialization
+        if made is not None and made.asset_key == champion.key:
+            shown = made.metadata
+            if not shown["promoted"].value:
+                yield f"Version {shown['challenger'].value} was refused. {shown['reason'].value}"
+
+
+def _page(settings: AutomationSettings, run: dg.DagsterRun) -> str:
+    pages = settings.dagster_ui_url
+    return f"{pages.rstrip('/')}/runs/{run.run_id}" if pages else ""
+
+
+def _without_secrets(words: str) -> str:
+    """Leave out the user and password that an address may carry."""
+    return re.sub(r"://[^/@\s]+@", "://", words)
