@@ -295,7 +295,7 @@ def evaluate(seeds: int, users: int, as_json: bool) -> None:
 
 @cli.command()
 @click.argument("version")
-@click.option("--why", required=True, help="The reason, for the record.")
+@click.option("--why", default="by hand", help="The reason, for the record.")
 @click.option("--data-dir", type=FOLDER, help="Default: PROSPECT_DATA_DIR, else ./data.")
 def promote(version: str, why: str, data_dir: Path | None) -> None:
     """Make a registered version the champion, which the service then follows."""
@@ -307,7 +307,7 @@ def promote(version: str, why: str, data_dir: Path | None) -> None:
 
 
 @cli.command()
-@click.option("--why", required=True, help="The reason, for the record.")
+@click.option("--why", default="by hand", help="The reason, for the record.")
 @click.option("--data-dir", type=FOLDER, help="Default: PROSPECT_DATA_DIR, else ./data.")
 def rollback(why: str, data_dir: Path | None) -> None:
     """Go back to the champion before the present one, which the service then follows."""

@@ -79,6 +79,10 @@ class RegistryError(ProspectError):
     """MLflow cannot be reached, or refused."""
 
 
+class DamagedModel(RegistryError):
+    """A registered version is there and cannot be loaded, whenever it is tried."""
+
+
 class NoModel(RegistryError):
     """There is no such model version."""
 

@@ -10,7 +10,7 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
-from prospect_pipeline.errors import InputError, RegistryError
+from prospect_pipeline.errors import DamagedModel, InputError
 from prospect_pipeline.orchestration import metadata
 from prospect_pipeline.orchestration.assets import GROUP, SCORED
 from prospect_pipeline.orchestration.reported import decision_file
@@ -109,7 +109,7 @@ def _served_difference(
     """Return how far the scores of the version as the service loads it are from training's."""
     try:
         model = registry.load(version).model
-    except RegistryError as error:
+    except DamagedModel as error:
         return str(error)
     step = max(len(test) // SERVED_ROWS, 1)
     rows = test.iloc[::step][list(model.encoder.columns)].to_dict("records")
@@ -131,7 +131,7 @@ def _present(
     )
     try:
         scores = registry.load(version).model.score(test)
-    except (InputError, RegistryError) as error:  # other columns than today's, or damaged
+    except (InputError, DamagedModel) as error:  # other columns than today's, or damaged
         return Champion(known.version, known.data_until, known.fingerprint, None, str(error))
     weight = scored["weight"].to_numpy()
     ranked = [Ranked.of(scored["label"], given, 0.5) for given in (scored[MODEL], scores)]

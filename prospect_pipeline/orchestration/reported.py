@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from prospect_pipeline.errors import InputError, RegistryError
+from prospect_pipeline.errors import DamagedModel, InputError, RegistryError
 from prospect_pipeline.registry.store import ModelVersion, Registry
 from prospect_pipeline.settings import DefinitionSettings, TrainingSettings
 from prospect_pipeline.training.comparison import Before, measure
@@ -105,7 +105,7 @@ def _before(
         then, now = (_known(opened, one.run_id) for one in (champion, version))
         known = {name: (then.get(name, "none"), now.get(name, "none")) for name in {**now, **then}}
         return Before(champion.version, known, measure(judged, test, opened.load(champion).model))
-    except (RegistryError, InputError) as error:
+    except (DamagedModel, InputError) as error:
         return Before(champion.version, known, problem=str(error))
 
 

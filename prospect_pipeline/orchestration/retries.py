@@ -13,6 +13,7 @@ from typing import ParamSpec, TypeVar
 import dagster as dg
 
 from prospect_pipeline.errors import (
+    DamagedModel,
     NoModel,
     ProspectError,
     RegistryError,
@@ -29,7 +30,7 @@ RETRIES = dg.RetryPolicy(
 """About 5, 15 and 35 seconds later: not all who wait for the same server at the same moment."""
 
 MAY_PASS = (SignalsUnavailable, RegistryError, WarehouseUnavailable)
-LASTS = (NoModel,)
+LASTS = (DamagedModel, NoModel)
 
 
 def retried_where_it_may_pass(work: Callable[P, T]) -> Callable[P, T]:

@@ -32,7 +32,7 @@ from mlflow.models import infer_signature
 from sqlalchemy.exc import SQLAlchemyError
 
 from prospect_pipeline.attributes.version import GroupVersion
-from prospect_pipeline.errors import NoModel, RegistryError
+from prospect_pipeline.errors import DamagedModel, NoModel, RegistryError
 from prospect_pipeline.features import Encoder
 from prospect_pipeline.scoring import Calibration, ScoringModel
 from prospect_pipeline.settings import DataSettings, RegistrySettings
@@ -171,30 +171,34 @@ class Registry:
         return ModelVersion(name, str(found.version), str(found.run_id))
 
     def load(self, version: ModelVersion) -> LoadedModel:
-        """Load a version by its number, through XGBoost's own format."""
+        """Load a version by its number, through XGBoost's own format.
+
+        Raises DamagedModel where it is the version that cannot be loaded, and not MLflow that is
+        away.
+        """
         uri = f"models:/{version.name}/{version.version}"
         try:
-            with self.connected():
+            with self.connected(), _files_that_are_there():
                 metadata = mlflow.models.get_model_info(uri).metadata or {}
                 encoder = Encoder.from_dict(json.loads(metadata["encoder"]))
-                fitted = json.loads(metadata.get("scoring", "{}"))
+                scoring = json.loads(metadata.get("scoring", "{}"))
+                calibration = Calibration(**scoring.get("calibration", {}))
+                threshold = float(scoring.get("threshold", 0.5))
                 pinned = metadata.get("group")
                 group = GroupVersion.from_json(pinned) if pinned else None
                 booster = mlflow.xgboost.load_model(uri)
         except KeyError:
-            raise RegistryError(
+            raise DamagedModel(
                 f"{version.name} version {version.version} carries no encoder, so it was not "
                 "registered by this system. Choose another version, or train one."
             ) from None
         except (ValueError, TypeError) as error:  # XGBoost's own error is a ValueError
             reason = str(error).strip().splitlines()[0]
-            raise RegistryError(
+            raise DamagedModel(
                 f"{version.name} version {version.version} is damaged and cannot be loaded "
                 f"({reason}). Choose another version, or train one."
             ) from None
         booster.set_param({"nthread": 1})
-        calibration = Calibration(**fitted.get("calibration", {}))
-        threshold = float(fitted.get("threshold", 0.5))
         return LoadedModel(version, ScoringModel(booster, encoder, calibration, threshold), group)
 
     def run_tags(self, run_id: str) -> dict[str, str]:
@@ -289,6 +293,24 @@ def _carried(model: ScoringModel, group: GroupVersion | None) -> dict[str, str]:
     scoring = {"calibration": vars(model.calibration), "threshold": model.threshold}
     carried = {"encoder": json.dumps(model.encoder.to_dict()), "scoring": json.dumps(scoring)}
     return carried | ({"group": group.to_json()} if group else {})
+
+
+@contextmanager
+def _files_that_are_there() -> Iterator[None]:
+    """Turn a file that is lost into a ValueError; a server that is away stays what it is.
+
+    MLflow raises plain OSError for a lost file on a disk; errors of networks are its subclasses.
+    """
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        raise ValueError(error.message) from None
+    except OSError as error:
+        if type(error) not in (OSError, FileNotFoundError):
+            raise
+        raise ValueError(str(error)) from None
 
 
 def _restore(variables: Mapping[str, str | None]) -> None:

@@ -11,12 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from prospect_pipeline.errors import RegistryError
 from prospect_pipeline.orchestration.assets import evaluation_report, registered_model
-from prospect_pipeline.orchestration.champion import champion
+from prospect_pipeline.orchestration.champion import _present, champion
 from prospect_pipeline.orchestration.resources import RegistryResource, parquet_frames
 from prospect_pipeline.registry.champions import Champions
-from prospect_pipeline.registry.store import Registry
+from prospect_pipeline.registry.store import LoadedModel, ModelVersion, Registry
 from prospect_pipeline.settings import DataSettings, RegistrySettings
+from prospect_pipeline.training.bootstrap import Draws
 from prospect_pipeline_tests.training import signal_frame
 
 
@@ -148,6 +150,31 @@ def test_a_champion_that_no_longer_loads_gives_way(registry: Registry) -> None:
         in (found["page"])
     )
     assert "<td>visitors first seen</td><td>week 1</td><td>week 0</td>" in found["page"]
+
+
+def test_a_champion_whose_files_are_lost_gives_way(registry: Registry) -> None:
+    retrain(signal_frame(3000, seed=0), week=0)
+    for path in (registry.folder / "artifacts").rglob("model.json"):
+        path.unlink()
+
+    found = retrain(signal_frame(3000, seed=1), week=1)
+
+    assert (found["version"], found["promoted"]) == ("2", True)
+    assert "could not be compared with" in found["reason"]
+
+
+def test_a_registry_that_is_away_is_no_champion_that_gives_way(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    retrain(signal_frame(3000, seed=0), week=0)
+    nothing, draws = pd.DataFrame(), Draws(pd.Series(["a", "b"]), np.ones(2), 0, draws=1)
+
+    def away(_registry: Registry, _version: ModelVersion) -> LoadedModel:
+        raise RegistryError("MLflow cannot be used: timed out.")
+
+    monkeypatch.setattr(Registry, "load", away)
+    with pytest.raises(RegistryError, match="timed out"):
+        _present(registry, registry.resolve(), nothing, nothing, draws)
 
 
 def test_a_champion_that_needs_another_column_gives_way(registry: Registry) -> None:
