@@ -10,6 +10,8 @@ export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := yes
 export BENTOML_DO_NOT_TRACK := True
 export MLFLOW_DISABLE_TELEMETRY := true
+# XGBoost's threads give their core away while they wait: spinning, they take it from each other.
+export OMP_WAIT_POLICY := PASSIVE
 
 .PHONY: setup run test bench check lock clean
 .DEFAULT_GOAL := run

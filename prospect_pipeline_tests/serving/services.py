@@ -54,7 +54,9 @@ def service_over_http(folder: Path, working: Path, **variables: str) -> Iterator
         listening.bind(("127.0.0.1", 0))
         listening.listen()
         app = ProspectScoring.to_asgi()
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on"))
+        # A machine that stands still for some seconds is no reason to close a connection.
+        config = uvicorn.Config(app, log_level="error", lifespan="on", timeout_keep_alive=60)
+        server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:

@@ -95,6 +95,7 @@ class Visitors:
     def __init__(self, url: str) -> None:
         self.url = url
         self.answers: list[tuple[int, tuple[str, int] | None]] = []
+        self.unanswered: list[Exception] = []
         self._leave = threading.Event()
         self._threads = [threading.Thread(target=self._ask) for _ in range(VISITORS_AT_ONCE)]
 
@@ -102,7 +103,11 @@ class Visitors:
         with requests.Session() as session:
             while not self._leave.is_set():
                 asked = {"domain_userid": "ann"}
-                reply = session.post(f"{self.url}/predict", json=asked, timeout=10)
+                try:
+                    reply = session.post(f"{self.url}/predict", json=asked, timeout=60)
+                except requests.RequestException as problem:
+                    self.unanswered.append(problem)
+                    return
                 self.answers.append((reply.status_code, seen(reply.json()) if reply.ok else None))
 
     @contextmanager
@@ -114,19 +119,21 @@ class Visitors:
         finally:
             self._leave.set()
             for thread in self._threads:
-                thread.join(timeout=20)
+                thread.join(timeout=60)
 
     def wait_for(self, version: str) -> None:
         """Wait until a new answer is of a version."""
-        start, deadline = len(self.answers), time.monotonic() + 30
+        start, deadline = len(self.answers), time.monotonic() + 60
         while version not in [given and given[0] for _, given in self.answers[start:]]:
+            assert not self.unanswered
             assert time.monotonic() < deadline, f"version {version} was never served"
             self._leave.wait(0.05)
 
 
 def prospect(*command: str) -> None:
     """Give a command while the service runs, in the environment that both have."""
-    CliRunner().invoke(cli, [*command, "--why", "a test"], catch_exceptions=False)
+    given = CliRunner().invoke(cli, [*command, "--why", "a test"], catch_exceptions=False)
+    assert given.exit_code == 0, given.output
 
 
 def test_through_a_swap_and_back_every_visitor_is_answered_on_the_models_own_attributes(
@@ -150,6 +157,7 @@ def test_through_a_swap_and_back_every_visitor_is_answered_on_the_models_own_att
             prospect("rollback")
             visitors.wait_for("1")
 
+    assert visitors.unanswered == []
     assert {status for status, _ in visitors.answers} == {200}
     assert {given for _, given in visitors.answers} == {("1", 1), ("2", 2)}
 
