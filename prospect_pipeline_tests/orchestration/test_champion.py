@@ -44,7 +44,7 @@ def retrain(
 
     Where the report is among the ``assets``, what is shown of it too, and its text as ``page``.
     """
-    until = f"2026-05-{4 + 7 * week:02}T12:00:00+00:00"
+    until = f"2026-09-{4 + 7 * week:02}T12:00:00+00:00"
 
     @dg.asset(io_manager_key="frames")
     def training_dataframe() -> pd.DataFrame:
