@@ -32,7 +32,7 @@ def kind(error: Exception) -> type[RegistryError]:
     """Return RegistryRefused for one of `FAILURES` that lasts, RegistryError where it may pass."""
     if isinstance(error, MlflowException):
         return RegistryRefused if error.error_code in REFUSALS else RegistryError
-    lasts = isinstance(error, (ArgumentError, CommandError, ImportError))
+    lasts = isinstance(error, (ArgumentError, CommandError, ImportError)) or _is_lost(error)
     return RegistryRefused if lasts else RegistryError
 
 
@@ -43,10 +43,7 @@ def first_line(error: Exception) -> str:
 
 @contextmanager
 def files_that_are_there() -> Iterator[None]:
-    """Turn a file that is lost or unreadable into a ValueError; a server that is away stays away.
-
-    MLflow raises plain OSError for a lost file on a disk; errors of networks are its subclasses.
-    """
+    """Turn a lost or unreadable file into a ValueError; a server that is away stays away."""
     try:
         yield
     except MlflowException as error:
@@ -54,8 +51,17 @@ def files_that_are_there() -> Iterator[None]:
             raise
         raise ValueError(error.message) from None
     except OSError as error:
-        if type(error) not in (OSError, FileNotFoundError):
+        if not _is_lost(error):
             raise
         raise ValueError(str(error)) from None
     except YAMLError as error:
         raise ValueError(f"MLmodel is no YAML: {first_line(error)}") from None
+
+
+def _is_lost(error: Exception) -> bool:
+    """Return whether a file on a disk is lost, for which MLflow also raises a bare OSError.
+
+    Errors of networks are subclasses of OSError, and those of a disk have a number.
+    """
+    bare = type(error) is OSError and error.errno is None
+    return bare or isinstance(error, FileNotFoundError)

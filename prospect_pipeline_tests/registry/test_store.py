@@ -430,6 +430,9 @@ def test_an_empty_description_of_a_model_is_damage(registry: Registry) -> None:
 
 REFUSED = {
     "a parameter": lambda registry: registry.tag_version(ModelVersion("m", "0", "r"), {"": "x"}),
+    "a file that is not there": lambda registry: registry.read_artifact(
+        register(registry, MODEL).run_id, "no_such_file"
+    ),
     "a run that is gone": lambda registry: registry.run_tags("f" * 32),
 }
 
