@@ -11,6 +11,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -181,11 +182,15 @@ class RunFiles(dg.UPathIOManager, ABC):
         return self.read(newest)
 
     def _looks_back(self, own: Path, newest: Path) -> bool:
-        """Return whether a value is of an earlier as-of than the newest."""
+        """Return whether a value is of an earlier as-of than the newest.
+
+        A newest from the future was a mistake, and would stand in the way until then.
+        """
         if not newest.exists():
             return False
-        mine, other = self.as_of(own), self.as_of(newest)
-        return bool(mine and other and parse_moment(mine) < parse_moment(other))
+        moments = [self.as_of(path) for path in (own, newest)]
+        mine, other = (parse_moment(moment) if moment else None for moment in moments)
+        return bool(mine and other and mine < other <= datetime.now(UTC))
 
 
 def _of_run(newest: Path, run_id: str) -> Path:

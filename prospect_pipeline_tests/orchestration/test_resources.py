@@ -94,7 +94,7 @@ def read_alone(dated: pd.DataFrame, noted: dict[str, str]) -> list[str]:
 
 
 def test_what_looks_back_stays_with_its_own_run() -> None:
-    week, next_week, april = "2026-05-04T05:00:00+00:00", "2026-05-11T05:00:00", "2026-04-01"
+    week, next_week, april = "2024-05-06T05:00:00+00:00", "2024-05-13T05:00:00", "2024-04-01"
     reading = [dated, noted, read_alone]
 
     materialize(reading[:2], tags={"of": week})
@@ -106,6 +106,16 @@ def test_what_looks_back_stays_with_its_own_run() -> None:
     assert back.output_for_node("read_alone") == [april] * 2
     assert alone.output_for_node("read_alone") == [week] * 2
     assert later.output_for_node("read_alone") == [next_week] * 2
+
+
+def test_an_as_of_in_the_future_does_not_stand_in_the_way() -> None:
+    week, reading = "2024-05-06T05:00:00+00:00", [dated, noted, read_alone]
+
+    materialize(reading[:2], tags={"of": "2999-01-01"})
+    materialize(reading[:2], tags={"of": week})
+    alone = materialize(reading, selection=[read_alone])
+
+    assert alone.output_for_node("read_alone") == [week] * 2
 
 
 class Again:
