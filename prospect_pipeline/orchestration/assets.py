@@ -3,7 +3,6 @@
 # Annotations stay real objects here: Dagster reads them.
 
 import io
-import json
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,8 @@ from pydantic import Field
 
 from prospect_pipeline.attributes import prospect
 from prospect_pipeline.attributes.version import GroupVersion
-from prospect_pipeline.errors import SignalsError
-from prospect_pipeline.orchestration import metadata
+from prospect_pipeline.errors import RegistryError, SignalsError
+from prospect_pipeline.orchestration import metadata, trained_model
 from prospect_pipeline.orchestration.described import described
 from prospect_pipeline.orchestration.reported import goal, reported
 from prospect_pipeline.orchestration.resources import (
@@ -24,8 +23,13 @@ from prospect_pipeline.orchestration.resources import (
     SignalsResource,
     WarehouseResource,
 )
-from prospect_pipeline.orchestration.retries import RETRIES, retried_where_it_may_pass
-from prospect_pipeline.registry.store import ModelVersion
+from prospect_pipeline.orchestration.retries import (
+    RETRIES,
+    patiently,
+    retried_where_it_may_pass,
+)
+from prospect_pipeline.orchestration.trained_model import PINNED, SCORED
+from prospect_pipeline.registry.store import ModelVersion, Registry
 from prospect_pipeline.settings import DataSettings, DefinitionSettings, TrainingSettings
 from prospect_pipeline.signals.deployment import call, deploy
 from prospect_pipeline.training import dataset, evaluation, model, plots, report
@@ -36,9 +40,6 @@ from prospect_pipeline.warehouse.base import DatasetRequest, TrainingSet, Wareho
 from prospect_pipeline.writing import whole_file
 
 GROUP = "prospect_scoring"
-SCORED = "test_scores.parquet"
-PINNED = "group_version"
-TAGS = ("as_of", "fingerprint", "group", "window", "last_event")
 EVERY_WEEK = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=8))
 
 
@@ -176,56 +177,47 @@ def training_dataframe(
 def registered_model(
     context: dg.AssetExecutionContext, training_dataframe: pd.DataFrame, registry: RegistryResource
 ) -> dg.Output[dict[str, str]]:
-    """XGBoost on the 20 columns, in MLflow with everything that says how it came about."""
+    """XGBoost on the 20 columns, in MLflow with everything that says how it came about.
+
+    A model that is trained is registered patiently, and once: no retry trains it again.
+    """
     settings = TrainingSettings.load()
     rule = Rule.parse(settings.threshold)
     facts = _facts(training_dataframe)
     opened = registry.open()  # before the work, so that a registry that is away is known at once
-    dataset.require_trainable(training_dataframe, settings.min_converters)
+    dataset.require_trainable(
+        training_dataframe, settings.min_converters, **dataset.known_by(facts, settings)
+    )
     split = split_frame(training_dataframe, settings.horizon)
     budget = Budget(settings.search_trials, settings.search_seconds)
     trained = model.train(split, settings.seed, rule, budget, context.log.info)
     threshold = trained.threshold.value
     scored = evaluation.score_test(split.test, trained.model, model.baselines(split, settings.seed))
     judged = evaluation.evaluate(scored, split.test, trained.model, threshold, settings.seed)
-    version = opened.log_version(
-        trained.model,
-        example=split.train.head(5),
-        params={
-            **trained.params,
-            "threshold": threshold,
-            "threshold_why": trained.threshold.why,
-        },
-        metrics=judged.flat_metrics(),
-        tags={name: str(facts[name]) for name in TAGS},
-        artifacts={
-            "training.sql": facts["sql"],
-            "evaluation.json": json.dumps(judged.to_dict(), indent=2),
-            "search.json": json.dumps(trained.search.to_dict(), indent=2),
-            "split.json": json.dumps(split.facts(), indent=2),
-            "classification_report.txt": judged.classification_report,
-            SCORED: _parquet(scored),
-        },
-        group=GroupVersion.from_json(facts[PINNED]) if PINNED in facts else None,
+    kept = trained_model.kept(trained, scored, judged, split, facts)
+    version = patiently(
+        lambda: opened.log_version(trained.model, **kept, dagster_run=context.run.run_id),
+        context.log.warning,
     )
     return dg.Output(
-        {**vars(version), "threshold": repr(threshold)},
+        {**vars(version), "threshold": repr(threshold), "as_of": facts["as_of"]},
         metadata={
             "name": version.name,
             "version": version.version,
             "run_id": version.run_id,
             "mlflow": opened.address,
-            "mlflow_run": metadata.link(opened.run_url(version.run_id)),
-            "rounds": trained.params["rounds"],
-            "search": metadata.table(trained.search.table()),
-            "intervals": dg.MetadataValue.json(judged.to_dict()["intervals"][evaluation.MODEL]),
-            "threshold": threshold,
-            "threshold_rule": f"{trained.threshold.rule}: {trained.threshold.why}",
-            **judged.headline,
-            "baselines": _metrics(judged),
-            "split": metadata.table(split.facts()),
+            "mlflow_run": _link(opened, version),
+            **trained_model.shown(trained, judged, split),
         },
     )
+
+
+def _link(opened: Registry, version: ModelVersion) -> dg.MetadataValue[Any]:
+    """Return a link to a version's run; without one, the version stands all the same."""
+    try:
+        return metadata.link(opened.run_url(version.run_id))
+    except RegistryError as error:
+        return dg.MetadataValue.text(f"unknown: {error}")
 
 
 @dg.asset(kinds={"html", "mlflow"}, group_name=GROUP, deps=["champion"], retry_policy=RETRIES)
@@ -243,7 +235,7 @@ def evaluation_report(
     opened = registry.open()
     version = ModelVersion(**{k: registered_model[k] for k in ("name", "version", "run_id")})
     scored = pd.read_parquet(io.BytesIO(opened.read_artifact(version.run_id, SCORED)))
-    test = scored[[dataset.KEY, "event_id"]].merge(training_dataframe, validate="1:1")
+    test = dataset.rows_of(scored, training_dataframe)
     judged = evaluation.evaluate(
         scored,
         test,
@@ -265,7 +257,7 @@ def evaluation_report(
             "decision": told.decision.told if told.decision else "none recorded",
             "champion_before": told.before.version if told.before else "none",
             **judged.headline,
-            "metrics": _metrics(judged),
+            "metrics": trained_model.metrics(judged),
             "classification_report": metadata.code(judged.classification_report, "text"),
             **{name: metadata.picture(plots.as_png(one), name) for name, one in drawn.items()},
         }
@@ -289,13 +281,3 @@ def _last_event_read(warehouse: Warehouse, made: TrainingSet) -> datetime:
 def _facts(frame: pd.DataFrame) -> dict[str, Any]:
     """Return what `training_dataframe` says of itself; it travels with the frame."""
     return {str(name): value for name, value in frame.attrs.items()}
-
-
-def _metrics(judged: evaluation.Evaluation) -> dg.MarkdownMetadataValue:
-    return metadata.table([{"scorer": name, **values} for name, values in judged.metrics.items()])
-
-
-def _parquet(frame: pd.DataFrame) -> bytes:
-    buffer = io.BytesIO()
-    frame.to_parquet(buffer, index=False)
-    return buffer.getvalue()

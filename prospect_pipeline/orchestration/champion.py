@@ -12,10 +12,11 @@ import pandas as pd
 
 from prospect_pipeline.errors import DamagedModel, InputError
 from prospect_pipeline.orchestration import metadata
-from prospect_pipeline.orchestration.assets import GROUP, SCORED
-from prospect_pipeline.orchestration.reported import decision_file
+from prospect_pipeline.orchestration.assets import GROUP
+from prospect_pipeline.orchestration.reported import decision_file, stored_decision
 from prospect_pipeline.orchestration.resources import RegistryResource
 from prospect_pipeline.orchestration.retries import RETRIES, retried_where_it_may_pass
+from prospect_pipeline.orchestration.trained_model import SCORED
 from prospect_pipeline.registry.champions import Champions
 from prospect_pipeline.registry.store import ModelVersion, Registry
 from prospect_pipeline.settings import TrainingSettings
@@ -47,23 +48,24 @@ def champion(
     opened, settings = registry.open(), TrainingSettings.load()
     challenger = ModelVersion(**{k: registered_model[k] for k in ("name", "version", "run_id")})
     scored = pd.read_parquet(io.BytesIO(opened.read_artifact(challenger.run_id, SCORED)))
-    test = scored[[dataset.KEY, "event_id"]].merge(training_dataframe, validate="1:1")
+    test = dataset.rows_of(scored, training_dataframe)
     draws = Draws(scored[dataset.KEY], scored["weight"].to_numpy(), settings.seed)
     found = slices(test, scored[MODEL].to_numpy(), draws)
     champions = Champions(opened)
     with champions.alone():
         before = champions.current()
         if before is not None and before.version == challenger.version:
-            decision = Decision(True, "It is the champion already.", ())
+            decision = _made_champion_by(opened, challenger)
         else:
             measured = _measured(opened, challenger, scored, test, found)
             present = _present(opened, before, scored, test, draws) if before else None
             decision = decide(measured, present, Floors(margin=settings.promotion_margin))
+            told = "promoted" if decision.promote else "refused"
+            # Before the alias moves, so that a retry after it finds what was decided.
+            opened.add_artifacts(challenger.run_id, decision_file(decision, before))
+            opened.tag_version(challenger, {"decision": told, "reason": decision.reason})
             if decision.promote:
                 champions.promote(challenger, f"dagster run {context.run.run_id}", decision.reason)
-            told = "promoted" if decision.promote else "refused"
-            opened.tag_version(challenger, {"decision": told, "reason": decision.reason})
-            opened.add_artifacts(challenger.run_id, decision_file(decision, before))
         after = champions.current()
     context.log.info(f"Version {challenger.version}: {decision.reason}")
     return dg.MaterializeResult(
@@ -79,6 +81,14 @@ def champion(
             ),
         }
     )
+
+
+def _made_champion_by(registry: Registry, version: ModelVersion) -> Decision:
+    """Return the decision that made a version the champion; a person's is not recorded with it."""
+    stored = stored_decision(registry, version)
+    if stored is None or not stored["promoted"]:
+        return Decision(True, "It is the champion already.", ())
+    return Decision.from_dict(stored)
 
 
 def _measured(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from prospect_pipeline.errors import DamagedModel, InputError, RegistryError
+from prospect_pipeline.errors import DamagedModel, InputError
 from prospect_pipeline.registry.store import ModelVersion, Registry
 from prospect_pipeline.settings import DefinitionSettings, TrainingSettings
 from prospect_pipeline.training.comparison import Before, measure
@@ -36,6 +36,14 @@ def decision_file(decision: Decision, before: ModelVersion | None) -> dict[str, 
     """Return a decision as a file of the version's run, with the champion of the time."""
     stored = decision.to_dict() | {"champion": vars(before) if before else None}
     return {DECISION: json.dumps(stored, indent=2)}
+
+
+def stored_decision(opened: Registry, version: ModelVersion) -> dict[str, Any] | None:
+    """Return what `decision_file` stored, None where a version was not judged."""
+    if not opened.has_artifact(version.run_id, DECISION):
+        return None
+    stored: dict[str, Any] = json.loads(opened.read_artifact(version.run_id, DECISION))
+    return stored
 
 
 def reported(
@@ -84,9 +92,8 @@ def _decision(
     opened: Registry, version: ModelVersion, judged: Evaluation, test: pd.DataFrame
 ) -> tuple[Decision | None, Before | None]:
     """Return what was decided on a version, and the champion of the time beside it."""
-    try:
-        stored = json.loads(opened.read_artifact(version.run_id, DECISION))
-    except RegistryError:  # made champion by hand, or not judged yet
+    stored = stored_decision(opened, version)
+    if stored is None:
         return None, None
     champion = stored["champion"]
     before = champion and _before(opened, ModelVersion(**champion), version, judged, test)

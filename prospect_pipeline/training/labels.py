@@ -58,12 +58,16 @@ def check_labels(sampled: pd.DataFrame, counted: pd.DataFrame, settings: Trainin
         goals.reindex(pd.MultiIndex.from_arrays([sampled[KEY], at])).to_numpy()
         for at in (sampled["anchor_ts"] + settings.horizon, sampled["anchor_ts"])
     )
-    follows = (until - upto >= settings.goal_count).astype(int)
-    wrong = sampled[sampled["label"].to_numpy() != follows]
+    counts = until - upto
+    uncounted = pd.isna(counts)
+    follows = (counts >= settings.goal_count).astype(int)
+    wrong = sampled[uncounted | (sampled["label"].to_numpy() != follows)]
     words = (
         f"{len(wrong):,} of {len(sampled):,} labels differ from what was counted again: the goal "
         f"strictly later than the row, within {settings.horizon_minutes:g} minutes. None may."
     )
+    if uncounted.any():
+        words += f" {uncounted.sum():,} of them were not counted: the warehouse gave no value."
     if len(wrong):
         first = wrong.iloc[0]
         words += (

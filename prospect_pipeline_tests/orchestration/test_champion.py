@@ -10,10 +10,16 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from prospect_pipeline.errors import RegistryError
 from prospect_pipeline.orchestration.assets import evaluation_report, registered_model
-from prospect_pipeline.orchestration.champion import _present, champion
+from prospect_pipeline.orchestration.champion import (
+    _made_champion_by,
+    _present,
+    champion,
+)
 from prospect_pipeline.orchestration.resources import RegistryResource, parquet_frames
 from prospect_pipeline.registry.champions import Champions
 from prospect_pipeline.registry.store import LoadedModel, ModelVersion, Registry
@@ -44,7 +50,7 @@ def retrain(
 
     Where the report is among the ``assets``, what is shown of it too, and its text as ``page``.
     """
-    until = f"2026-05-{4 + 7 * week:02}T12:00:00+00:00"
+    until = f"2026-09-{4 + 7 * week:02}T12:00:00+00:00"
 
     @dg.asset(io_manager_key="frames")
     def training_dataframe() -> pd.DataFrame:
@@ -194,3 +200,72 @@ def test_a_version_that_was_not_judged_has_a_report_that_says_so(registry: Regis
 
     assert (found["decision"], found["champion_before"]) == ("none recorded", "none")
     assert "No decision is recorded with this version" in found["page"]
+
+
+def away_after(real: Any) -> Any:
+    """Do what is asked, and fail the first time, as a server does whose answer is lost."""
+    lost: list[bool] = []
+
+    def call(*arguments: Any, **named: Any) -> Any:
+        done = real(*arguments, **named)
+        if not lost:
+            lost.append(True)
+            raise MlflowException("timed out")
+        return done
+
+    return call
+
+
+def away_before(real: Any) -> Any:
+    """Fail the first time, and do nothing."""
+    failed: list[bool] = []
+
+    def call(*arguments: Any, **named: Any) -> Any:
+        if not failed:
+            failed.append(True)
+            raise MlflowException("timed out")
+        return real(*arguments, **named)
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("name", "away"),
+    [
+        ("set_registered_model_alias", away_after),
+        pytest.param("set_registered_model_alias", away_before, marks=pytest.mark.long),
+        pytest.param("set_model_version_tag", away_before, marks=pytest.mark.long),
+    ],
+)
+def test_a_decision_outlives_a_registry_that_blinks(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, name: str, away: Any
+) -> None:
+    monkeypatch.setattr(dg.RetryPolicy, "calculate_delay", lambda _policy, _attempt: 0)
+    monkeypatch.setattr(MlflowClient, name, away(getattr(MlflowClient, name)))
+
+    found = retrain(signal_frame(3000, seed=0), week=0, assets=REPORTED)
+
+    assert (found["version"], found["promoted"]) == ("1", True)
+    assert found["reason"].startswith("It is the first version that can be served.")
+    assert "| serves | True |" in found["gates"]
+    assert found["decision"] == f"Promoted. {found['reason']}"
+    stored = json.loads(registry.read_artifact(registry.resolve().run_id, "decision.json"))
+    assert (stored["reason"], stored["champion"]) == (found["reason"], None)
+    with registry.connected() as client:
+        tags = client.get_model_version("prospect_scoring", "1").tags
+    assert (tags["decision"], tags["reason"]) == ("promoted", found["reason"])
+
+
+def test_a_champion_made_by_hand_stays_it_without_a_decision_of_its_own(
+    registry: Registry,
+) -> None:
+    frame = signal_frame(3000, seed=1)
+    retrain(frame, week=0)
+    refused = retrain(frame, week=0)
+    second = registry.resolve("2")
+    Champions(registry).promote(second, "ann", "by hand")
+
+    again = _made_champion_by(registry, second)
+
+    assert refused["promoted"] is False
+    assert (again.promote, again.reason, again.gates) == (True, "It is the champion already.", ())

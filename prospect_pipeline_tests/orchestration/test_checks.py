@@ -348,14 +348,18 @@ def test_how_old_is_a_setting(
     assert not found(run(instance), "events_are_fresh").passed
 
 
+def as_of(moment: datetime) -> dict[str, Any]:
+    return {"ops": {"training_dataframe": {"config": {"as_of": moment.isoformat()}}}}
+
+
 def test_counts_are_compared_with_the_run_before(
     events: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = run(instance)
+    first = run(instance, run_config=as_of(NOW))
     write([*EVENTS, *visit("eve", NOW - 2 * DAY, 1)], events)
-    second = run(instance)
+    second = run(instance, run_config=as_of(NOW + HOUR))
     write([*EVENTS, *visit("eve", NOW - 2 * DAY, 40)], events)
-    third = run(instance)
+    third = run(instance, run_config=as_of(NOW + 2 * HOUR))
 
     checked = [found(each, "counts_like_last_run") for each in (first, second, third)]
     shown = [facts(check) for check in checked]
@@ -374,6 +378,47 @@ def test_counts_are_compared_with_the_run_before(
     alone = check_alone(instance, checks.counts_like_last_run)
     assert alone.passed
     assert facts(alone)["previous_run"] == second.run_id
+
+
+def previous(result: dg.ExecuteInProcessResult) -> str | None:
+    run_id: str | None = facts(found(result, "counts_like_last_run")).get("previous_run")
+    return run_id
+
+
+def test_counts_are_not_compared_with_a_backfill_nor_a_backfill_with_what_came_later(
+    events: Path, instance: dg.DagsterInstance
+) -> None:
+    week_before = run(instance, run_config=as_of(NOW - DAY))
+    last_week = run(instance, run_config=as_of(NOW))
+    same_day = run(instance, run_config=as_of(NOW))
+    backfill = run(instance, run_config=as_of(NOW - 2 * HOUR))
+    this_week = run(instance, run_config=as_of(NOW + DAY))
+
+    assert previous(week_before) is None
+    assert previous(last_week) == previous(same_day) == week_before.run_id
+    assert previous(backfill) == week_before.run_id
+    assert previous(this_week) == same_day.run_id
+
+
+def test_counts_are_not_compared_with_those_of_a_run_that_goes_on_at_the_same_time(
+    events: Path, instance: dg.DagsterInstance
+) -> None:
+    class Meanwhile(WarehouseResource):
+        """While one training set is built, another run builds its own."""
+
+        def open(self) -> Warehouse:
+            if not others:
+                others.append(run(instance, run_config=as_of(NOW - HOUR)).run_id)
+            return super().open()
+
+    others: list[str] = []
+    first = run(instance, run_config=as_of(NOW - DAY))
+    resources = {"warehouse": Meanwhile()}
+
+    result = run(instance, run_config=as_of(NOW), resources=resources)
+
+    assert len(others) == 1
+    assert previous(result) == first.run_id
 
 
 def test_every_reason_for_leaving_an_event_out_has_a_meaning() -> None:

@@ -12,11 +12,17 @@ import pytest
 
 from prospect_pipeline.definitions import build_defs
 from prospect_pipeline.errors import RegistryError
+from prospect_pipeline.orchestration import retries
 from prospect_pipeline.orchestration.assets import registered_model
 from prospect_pipeline.orchestration.automation import TICK_TAG
-from prospect_pipeline.orchestration.resources import RegistryResource
+from prospect_pipeline.orchestration.resources import (
+    RegistryResource,
+    json_values,
+    parquet_frames,
+)
+from prospect_pipeline.orchestration.retries import RETRIES
 from prospect_pipeline.registry.champions import Champions
-from prospect_pipeline.registry.store import Registry
+from prospect_pipeline.registry.store import ModelVersion, Registry
 from prospect_pipeline.settings import DataSettings
 from prospect_pipeline.stack import services
 from prospect_pipeline.stack.processes import Processes, base_environment
@@ -183,15 +189,87 @@ def test_a_training_that_is_killed_leaves_the_champion_and_the_next_one_works(
 GONE = {"training": (model, "train"), "registering": (Registry, "_register")}
 
 
+def train() -> dg.ExecuteInProcessResult:
+    """Train on a frame that stands in for the warehouse's, and register."""
+
+    @dg.asset(io_manager_key="frames")
+    def training_dataframe() -> pd.DataFrame:
+        made = signal_frame()
+        made.attrs = dict.fromkeys(("fingerprint", "group", "window", "last_event", "sql"), "x")
+        made.attrs["as_of"] = END.isoformat()
+        return made
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        return dg.materialize(
+            [training_dataframe, registered_model],
+            instance=instance,
+            resources={
+                "registry": RegistryResource(),
+                "frames": parquet_frames,
+                "io_manager": json_values,
+            },
+            raise_on_error=False,
+        )
+
+
+@pytest.mark.parametrize("there_is_a_version", [False, True])
+def test_a_registry_that_blinks_costs_no_training_and_makes_no_second_version(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, there_is_a_version: bool
+) -> None:
+    register, train_model = Registry._register, model.train
+    registrations: list[str] = []
+    trainings: list[str] = []
+
+    def away(*_: Any) -> Any:
+        raise RegistryError("MLflow does not answer.")
+
+    def blinking(*arguments: Any) -> ModelVersion:
+        registrations.append("one more")
+        first = len(registrations) == 1
+        if first and not there_is_a_version:
+            away()
+        version = register(*arguments)
+        return away() if first else version
+
+    def counted(*arguments: Any) -> Any:
+        trainings.append("one more")
+        return train_model(*arguments)
+
+    monkeypatch.setattr(retries, "RETRIES", RETRIES._replace(delay=0))
+    monkeypatch.setattr(model, "train", counted)
+    monkeypatch.setattr(Registry, "_register", blinking)
+    monkeypatch.setattr(Registry, "run_url", away)
+
+    done = train()
+
+    assert done.success
+    assert len(trainings) == 1
+    assert not [each for each in done.all_events if each.is_step_up_for_retry]
+    [version] = versions()
+    assert version.version == "1"
+    assert registry().run_tags(version.run_id)["dagster_run_id"] == done.run_id
+    assert shown(done, "registered_model")["mlflow_run"] == "unknown: MLflow does not answer."
+
+
+def test_labels_that_look_past_as_of_train_no_model_either_where_it_is_built_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROSPECT_HORIZON_MINUTES", "60000")  # past as-of for the last of the rows
+
+    done = train()
+
+    [failed] = [each for each in done.all_events if each.is_step_failure]
+    words = failed.step_failure_data.user_failure_data.description
+    assert "rows have a label that looks past as-of (2026-05-01T12:00:00+00:00)" in words
+
+
 @pytest.mark.stack
 @pytest.mark.parametrize("step", ["registering", pytest.param("training", marks=pytest.mark.long)])
 def test_a_registry_that_goes_away_in_the_middle_has_nothing_half_registered(
     folder: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     [port] = [services.Ports(0, 0, 0, 0, 0).settled().mlflow]
-    frame = signal_frame()
-    frame.attrs = {"as_of": "x", "fingerprint": "f", "group": "g", "window": "w", "last_event": "l"}
-    frame.attrs["sql"] = "SELECT 1"
+    monkeypatch.setattr(retries, "RETRIES", RETRIES._replace(delay=0, max_retries=1))
     place, name = GONE[step]
     real = getattr(place, name)
     with Processes(folder / "logs", base_environment()) as processes:
@@ -205,8 +283,11 @@ def test_a_registry_that_goes_away_in_the_middle_has_nothing_half_registered(
             return real(*arguments, **named)
 
         monkeypatch.setattr(place, name, going)
-        with pytest.raises(RegistryError, match=f"MLflow at {services.url(port)} cannot be used"):
-            registered_model(dg.build_asset_context(), frame, registry=RegistryResource())
+        done = train()
+
+    [failed] = [each for each in done.all_events if each.is_step_failure]
+    words = failed.step_failure_data.user_failure_data.description
+    assert words.startswith(f"MLflow at {services.url(port)} cannot be used")
 
     monkeypatch.delenv("MLFLOW_TRACKING_URI")  # the same registry, without the server
     assert versions() == [before]

@@ -56,6 +56,7 @@ def register(
     model: ScoringModel,
     artifacts: dict[str, str | bytes] | None = None,
     group: GroupVersion | None = None,
+    dagster_run: str | None = None,
 ) -> ModelVersion:
     return registry.log_version(
         model,
@@ -65,6 +66,7 @@ def register(
         tags={"git_commit": "abc"},
         artifacts={"training.sql": "SELECT 1"} if artifacts is None else artifacts,
         group=group,
+        dagster_run=dagster_run,
     )
 
 

@@ -94,6 +94,22 @@ def test_a_label_that_looks_further_than_the_horizon_is_named(warehouse: DuckDBW
     assert (found.passed, found.facts["differing"]) == (False, 1)
 
 
+def test_a_row_that_was_not_counted_is_not_taken_for_a_negative(warehouse: DuckDBWarehouse) -> None:
+    chosen = settings()
+    sampled = labels.sample(built(warehouse, chosen))
+    moments = labels.moments_of(sampled, chosen)
+    counted = moments.assign(goals=0)[moments["anchor_ts"] != START + HOUR]  # an end of bob's
+
+    found = labels.check_labels(
+        sampled[sampled["domain_userid"] == "bob"],
+        counted[counted["domain_userid"] == "bob"],
+        chosen,
+    )
+
+    assert (found.passed, found.facts) == (False, {"rows": 1, "differing": 1})
+    assert "1 of them were not counted: the warehouse gave no value." in found.description
+
+
 def test_a_sample_has_rows_of_both_labels_and_is_not_large() -> None:
     many = pd.DataFrame(
         {"domain_userid": "ann", "event_id": [f"{n:04}" for n in range(4000)],
