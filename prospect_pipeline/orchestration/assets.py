@@ -17,7 +17,7 @@ from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.errors import SignalsError
 from prospect_pipeline.orchestration import metadata
 from prospect_pipeline.orchestration.described import described
-from prospect_pipeline.orchestration.reported import goal, reported
+from prospect_pipeline.orchestration.reported import LAST_ROW, LEARNT_UNTIL, goal, reported
 from prospect_pipeline.orchestration.resources import (
     EventSource,
     RegistryResource,
@@ -197,7 +197,11 @@ def registered_model(
             "threshold_why": trained.threshold.why,
         },
         metrics=judged.flat_metrics(),
-        tags={name: str(facts[name]) for name in TAGS},
+        tags={name: str(facts[name]) for name in TAGS}
+        | {
+            LAST_ROW: dataset.moments(training_dataframe).max().isoformat(),
+            LEARNT_UNTIL: split.learnt_until.isoformat(),
+        },
         artifacts={
             "training.sql": facts["sql"],
             "evaluation.json": json.dumps(judged.to_dict(), indent=2),

@@ -73,7 +73,8 @@ def _measured(before: Before, measured: Measured, evaluation: Evaluation) -> lis
     return [
         Text(
             f"Both scored the same test rows, each called from its own threshold on. {old} may "
-            "have learnt from some of these visitors, which flatters it."
+            "have learnt from some of these visitors, which flatters it; the gate `not worse` "
+            "says whom it went by."
         ),
         Table(("", "This version", old, "Difference"), metrics),
         Text("The columns whose share of the gain moved most:"),
