@@ -21,7 +21,7 @@ COMPARED = ("roc_auc", "pr_auc", "log_loss", "brier", "ece", "precision", "recal
 
 
 @dataclass(frozen=True)
-class Measured:
+class Worth:
     """What a champion's own model is worth on another version's test rows.
 
     ``change`` is each metric of the new version less the champion's; ``importance`` has the
@@ -43,11 +43,11 @@ class Before:
 
     version: str
     facts: Mapping[str, tuple[str, str]]
-    measured: Measured | None = None
+    measured: Worth | None = None
     problem: str = ""
 
 
-def measure(evaluation: Evaluation, test: pd.DataFrame, champion: ScoringModel) -> Measured:
+def measure(evaluation: Evaluation, test: pd.DataFrame, champion: ScoringModel) -> Worth:
     """Measure a champion at its own threshold; ``test`` has the columns of the evaluation's rows.
 
     Raises InputError where ``test`` lacks a column that the champion needs.
@@ -62,7 +62,7 @@ def measure(evaluation: Evaluation, test: pd.DataFrame, champion: ScoringModel) 
     change = {
         name: interval(evaluation.headline[name] - metrics[name], drawn[name]) for name in COMPARED
     }
-    return Measured({name: metrics[name] for name in COMPARED}, change, gain(champion))
+    return Worth({name: metrics[name] for name in COMPARED}, change, gain(champion))
 
 
 @dataclass(frozen=True)
