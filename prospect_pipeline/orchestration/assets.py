@@ -16,7 +16,7 @@ from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.errors import RegistryError, SignalsError
 from prospect_pipeline.orchestration import metadata, trained_model
 from prospect_pipeline.orchestration.described import described
-from prospect_pipeline.orchestration.reported import goal, reported
+from prospect_pipeline.orchestration.reported import LAST_ROW, goal, reported
 from prospect_pipeline.orchestration.resources import (
     EventSource,
     RegistryResource,
@@ -184,6 +184,7 @@ def registered_model(
     settings = TrainingSettings.load()
     rule = Rule.parse(settings.threshold)
     facts = _facts(training_dataframe)
+    facts[LAST_ROW] = dataset.moments(training_dataframe).max().isoformat()
     opened = registry.open()  # before the work, so that a registry that is away is known at once
     dataset.require_trainable(
         training_dataframe, settings.min_converters, **dataset.known_by(facts, settings)

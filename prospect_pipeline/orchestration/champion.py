@@ -3,6 +3,7 @@
 # Annotations stay real objects here: Dagster reads them.
 
 import io
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,19 +14,27 @@ import pandas as pd
 from prospect_pipeline.errors import DamagedModel, InputError
 from prospect_pipeline.orchestration import metadata
 from prospect_pipeline.orchestration.assets import GROUP
-from prospect_pipeline.orchestration.reported import decision_file, stored_decision
+from prospect_pipeline.orchestration.reported import (
+    LAST_ROW,
+    LEARNT_UNTIL,
+    decision_file,
+    stored_decision,
+)
 from prospect_pipeline.orchestration.resources import RegistryResource
 from prospect_pipeline.orchestration.retries import RETRIES, retried_where_it_may_pass
 from prospect_pipeline.orchestration.trained_model import SCORED
 from prospect_pipeline.registry.champions import Champions
 from prospect_pipeline.registry.store import ModelVersion, Registry
+from prospect_pipeline.registry.twins import judged_twin
 from prospect_pipeline.settings import TrainingSettings
 from prospect_pipeline.training import dataset
 from prospect_pipeline.training.bootstrap import Draws
+from prospect_pipeline.training.comparison import judges, worse_by
 from prospect_pipeline.training.evaluation import MODEL
 from prospect_pipeline.training.measures import Ranked
 from prospect_pipeline.training.promotion import Champion, Decision, Floors, Measured, decide
-from prospect_pipeline.training.slices import Slice, slices, worse_by
+from prospect_pipeline.training.reliability import chance_error
+from prospect_pipeline.training.slices import Slice, slices
 
 SERVED_ROWS = 200
 EVER = datetime.min.replace(tzinfo=UTC)
@@ -57,9 +66,10 @@ def champion(
         if before is not None and before.version == challenger.version:
             decision = _made_champion_by(opened, challenger)
         else:
-            measured = _measured(opened, challenger, scored, test, found)
-            present = _present(opened, before, scored, test, draws) if before else None
-            decision = decide(measured, present, Floors(margin=settings.promotion_margin))
+            floors = Floors(margin=settings.promotion_margin)
+            measured = _measured(opened, challenger, scored, test, found, draws)
+            present = _present(opened, before, scored, test, draws, floors) if before else None
+            decision = decide(measured, present, floors)
             told = "promoted" if decision.promote else "refused"
             # Before the alias moves, so that a retry after it finds what was decided.
             opened.add_artifacts(challenger.run_id, decision_file(decision, before))
@@ -97,16 +107,17 @@ def _measured(
     scored: pd.DataFrame,
     test: pd.DataFrame,
     found: list[Slice],
+    draws: Draws,
 ) -> Measured:
     ranked = Ranked.of(scored["label"], scored[MODEL], 0.5)
-    weight = scored["weight"].to_numpy()
-    tags = registry.run_tags(version.run_id)
+    weight = draws.weights
     return Measured(
         version=version.version,
-        data_until=_moment(tags.get("last_event")),
-        fingerprint=tags.get("fingerprint", ""),
+        data_until=_data_until(registry.run_tags(version.run_id)),
+        twin=judged_twin(Champions(registry), version),
         converters=dataset.converters(scored),
         calibration_error=ranked.measure(weight)["ece"],
+        chance_error=chance_error(ranked, draws),
         positive_rate=float(np.average(scored["label"], weights=weight)),
         weak_slices=[f"{one.what} is {one.value}" for one in found if one.is_weak],
         served_difference=_served_difference(registry, version, scored, test),
@@ -133,27 +144,31 @@ def _present(
     scored: pd.DataFrame,
     test: pd.DataFrame,
     draws: Draws,
+    floors: Floors,
 ) -> Champion:
-    """Return what is known of the champion, measured on the challenger's own test rows."""
+    """Return what is known of the champion, measured on the challenger's own test rows.
+
+    Of these it is measured on the visitors whom it has not learnt from, where there are enough.
+    """
     tags = registry.run_tags(version.run_id)
-    known = Champion(
-        version.version, _moment(tags.get("last_event")), tags.get("fingerprint", ""), None
-    )
+    number, until = version.version, _data_until(tags)
     try:
         scores = registry.load(version).model.score(test)
     except (InputError, DamagedModel) as error:  # other columns than today's, or damaged
-        return Champion(known.version, known.data_until, known.fingerprint, None, str(error))
-    weight = scored["weight"].to_numpy()
-    ranked = [Ranked.of(scored["label"], given, 0.5) for given in (scored[MODEL], scores)]
-    new, old = (one.measure(weight)["log_loss"] for one in ranked)
-    drawn_new, drawn_old = (draws.measure(one)["log_loss"] for one in ranked)
-    compared = worse_by(drawn_new, drawn_old, new / old - 1)
-    return Champion(known.version, known.data_until, known.fingerprint, compared)
+        return Champion(number, until, None, problem=str(error))
+    chosen = judges(test, number, _moment(tags.get(LEARNT_UNTIL)), floors.converters)
+    compared = worse_by(scored, scores, draws, chosen.rows)
+    return Champion(number, until, compared, chosen.words)
 
 
-def _moment(text: str | None) -> datetime:
-    """Return a moment as a tag has it; one that is not there was before all others."""
+def _data_until(tags: Mapping[str, str]) -> datetime:
+    """Return the moment of a version's last row; without such a tag it was before all others."""
+    return _moment(tags.get(LAST_ROW)) or EVER
+
+
+def _moment(text: str | None) -> datetime | None:
+    """Return a moment as a tag has it."""
     if not text:
-        return EVER
+        return None
     found = datetime.fromisoformat(text)
     return found if found.tzinfo else found.replace(tzinfo=UTC)

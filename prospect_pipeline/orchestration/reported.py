@@ -21,6 +21,10 @@ from prospect_pipeline.training.report import Report
 DECISION = "decision.json"
 """The file of a version's run that says whether it was promoted, why, and over which champion."""
 
+LAST_ROW, LEARNT_UNTIL = "last_row", "learnt_until"
+"""Tags of a version's run: the moment of its last row, and when the last visitor whom it has learnt
+from was first seen."""
+
 FORM = "submit_form"
 
 
@@ -123,6 +127,8 @@ def _known(opened: Registry, run_id: str) -> dict[str, str]:
         "visitors first seen": tags.get("window"),
         "as of": tags.get("as_of"),
         "last event": tags.get("last_event"),
+        "last row": tags.get(LAST_ROW),
+        "last visitor learnt from": tags.get(LEARNT_UNTIL),
         "attribute group": tags.get("group"),
         "fingerprint": tags.get("fingerprint"),
     }

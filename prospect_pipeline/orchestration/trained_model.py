@@ -11,13 +11,14 @@ import pandas as pd
 
 from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.orchestration import metadata
+from prospect_pipeline.orchestration.reported import LAST_ROW, LEARNT_UNTIL
 from prospect_pipeline.training import evaluation
 from prospect_pipeline.training.model import TrainedModel
 from prospect_pipeline.training.split import Split
 
 SCORED = "test_scores.parquet"
 PINNED = "group_version"
-TAGS = ("as_of", "fingerprint", "group", "window", "last_event")
+TAGS = ("as_of", "fingerprint", "group", "window", "last_event", LAST_ROW)
 
 
 def kept(
@@ -33,7 +34,8 @@ def kept(
         "example": split.train.head(5),
         "params": {**trained.params, "threshold": chosen.value, "threshold_why": chosen.why},
         "metrics": judged.flat_metrics(),
-        "tags": {name: str(facts[name]) for name in TAGS},
+        "tags": {name: str(facts[name]) for name in TAGS}
+        | {LEARNT_UNTIL: split.learnt_until.isoformat()},
         "artifacts": {
             "training.sql": facts["sql"],
             "evaluation.json": json.dumps(judged.to_dict(), indent=2),

@@ -153,6 +153,11 @@ def moments(frame: pd.DataFrame) -> pd.Series[pd.Timestamp]:
     return pd.to_datetime(frame["anchor_ts"], utc=True).dt.as_unit("us")
 
 
+def first_seen(frame: pd.DataFrame) -> pd.Series[pd.Timestamp]:
+    """Return, for each row, the moment in UTC of its visitor's first row."""
+    return moments(frame).groupby(frame[KEY]).transform("min")
+
+
 _Result = tuple[str, bool, str, dict[str, Any]]
 
 

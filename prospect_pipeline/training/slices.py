@@ -109,8 +109,3 @@ def _gain(labels: Floats, losses: Floats, weights: Floats) -> float:
         return float("nan")
     base = -(rate * np.log(rate) + (1 - rate) * np.log(1 - rate))
     return float(1 - weights @ losses / total / base)
-
-
-def worse_by(challenger: pd.Series[float], champion: pd.Series[float], value: float) -> Interval:
-    """Return by what share of the champion's log loss the challenger's is worse, from draws."""
-    return interval(value, challenger / champion - 1)

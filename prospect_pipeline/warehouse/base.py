@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +17,7 @@ from prospect_pipeline.attributes.sql import TrainingQuery
 from prospect_pipeline.errors import EventsError
 from prospect_pipeline.features import FEATURES, expression
 from prospect_pipeline.settings import TrainingSettings
+from prospect_pipeline.warehouse.fingerprint import Fingerprint
 
 Columns = Literal["features", "attributes"]
 
@@ -72,15 +71,6 @@ class DatasetRequest:
 
 
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Fingerprint:
-    """Short digests: equal ones mean the same query, the same data, and both."""
-
-    definition: str
-    data: str
-    both: str
 
 
 def silent(_: str) -> None:
@@ -179,16 +169,6 @@ def output_schema(query: TrainingQuery) -> pa.Schema:
     if query.anchors is None and query.anchoring.weighted:
         fields.append(("weight", pa.float64()))
     return pa.schema(fields)
-
-
-def fingerprint(query: TrainingQuery, data: str) -> Fingerprint:
-    """Return short digests of a definition (its query) and of the data that it ran on."""
-    text = query.text()
-    return Fingerprint(_digest(text), _digest(data), _digest(json.dumps([text, data])))
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def require_rows(rows: int, anchoring: Anchoring, span: EventSpan) -> None:

@@ -26,13 +26,13 @@ from prospect_pipeline.warehouse.base import (
     EventSpan,
     Progress,
     TrainingSet,
-    fingerprint,
     output_schema,
     require_rows,
     silent,
 )
 from prospect_pipeline.warehouse.chunks import ChunkedBuild
 from prospect_pipeline.warehouse.files import EventFile
+from prospect_pipeline.warehouse.fingerprint import Fingerprint, row_hashes
 from prospect_pipeline.warehouse.tables import table_writer
 from prospect_pipeline.writing import whole_file
 
@@ -116,13 +116,14 @@ class DuckDBWarehouse:
             progress(f"Reading {span.events:,} events ...")
             build.prepare()
             dropped = build.audit()
-            rows = positives = 0
+            rows = positives = hashes = 0
             schema = output_schema(query)
             for found in build.tables():
                 part = found.cast(schema)
                 take(part)
                 rows += part.num_rows
                 positives += pc.sum(pc.equal(part.column("label"), 1)).as_py() or 0
+                hashes += row_hashes(connection, part)
             if own is None:
                 require_rows(rows, anchoring, span)
             return DatasetFacts(
@@ -132,7 +133,7 @@ class DuckDBWarehouse:
                 anchoring,
                 span,
                 dropped,
-                fingerprint(query, _digest(connection)),
+                Fingerprint.of(query, rows, hashes),
             )
 
 
@@ -148,14 +149,6 @@ def _span(
     if first is None:
         raise EventsError(f"{path}: every derived_tstamp is null, so no event has a moment.")
     return EventSpan(events, first.replace(tzinfo=UTC), last.replace(tzinfo=UTC))
-
-
-def _digest(connection: duckdb.DuckDBPyConnection) -> str:
-    """Return a digest of what is read of the events, whatever their order."""
-    [(digest,)] = connection.execute(
-        "SELECT SUM(HASH(atomic_events)) || ':' || COUNT(*) FROM atomic_events"
-    ).fetchall()
-    return str(digest)
 
 
 def write_parquet(connection: duckdb.DuckDBPyConnection, query: str, out: Path) -> None:

@@ -3,6 +3,7 @@
 import html
 import json
 from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from prospect_pipeline.registry.champions import Champions
 from prospect_pipeline.registry.store import LoadedModel, ModelVersion, Registry
 from prospect_pipeline.settings import DataSettings, RegistrySettings
 from prospect_pipeline.training.bootstrap import Draws
+from prospect_pipeline.training.promotion import Floors
+from prospect_pipeline_tests.registry.models import register_champion, tiny_model
 from prospect_pipeline_tests.training import signal_frame
 
 
@@ -45,6 +48,7 @@ def retrain(
     week: int,
     fingerprint: str | None = None,
     assets: Sequence[dg.AssetsDefinition] = JUDGED,
+    last_event: str | None = None,
 ) -> dict[str, Any]:
     """Train on a frame that was built in some week, and return what is shown of the champion.
 
@@ -54,9 +58,10 @@ def retrain(
 
     @dg.asset(io_manager_key="frames")
     def training_dataframe() -> pd.DataFrame:
-        made = frame.copy()
+        made = frame.assign(anchor_ts=frame["anchor_ts"] + timedelta(weeks=week))
         made.attrs = {
-            "as_of": until, "last_event": until, "fingerprint": fingerprint or f"week {week}",
+            "as_of": until, "last_event": last_event or until,
+            "fingerprint": fingerprint or f"week {week}",
             "group": "g version 1", "window": f"week {week}", "sql": "SELECT 1",
             "horizon": "60 minutes", "goal": "submit_form", "dropped": {}, "events": len(frame),
             "rows": len(frame), "positives": int(frame["label"].sum()),
@@ -85,13 +90,16 @@ def shuffled(frame: pd.DataFrame) -> pd.DataFrame:
 def test_weeks_of_equal_quality_follow_each_other_and_each_change_says_why(
     registry: Registry,
 ) -> None:
-    first = retrain(signal_frame(6000, seed=1), week=0, assets=REPORTED)
+    future = "2030-01-01T00:00:00+00:00"  # an event that is in no row, and blocks nobody
+    first = retrain(signal_frame(6000, seed=1), week=0, assets=REPORTED, last_event=future)
     second = retrain(signal_frame(6000, seed=2), week=1, assets=REPORTED)
 
     assert (first["version"], first["promoted"]) == ("1", True)
     assert first["reason"].startswith("It is the first version that can be served.")
     assert (second["version"], second["promoted"]) == ("2", True)
-    assert second["reason"].startswith("It takes the place of version 1: on the same test rows")
+    assert second["reason"].startswith(
+        "It takes the place of version 1: on 400 of 400 test visitors"
+    )
     assert registry.resolve().version == "2"
     assert [change.why for change in Champions(registry).history()] == [
         first["reason"], second["reason"]
@@ -114,7 +122,7 @@ def test_the_same_data_never_moves_the_champion(registry: Registry) -> None:
     again = retrain(frame, week=0)
 
     assert (again["version"], again["challenger"], again["promoted"]) == ("1", "2", False)
-    assert "its data and definition are those of version 1" in again["reason"]
+    assert "are those of version 1, which is the champion" in again["reason"]
     assert "is not later than the champion's" in again["reason"]
     with registry.connected() as client:
         tags = client.get_model_version("prospect_scoring", "2").tags
@@ -125,6 +133,44 @@ def test_the_same_data_never_moves_the_champion(registry: Registry) -> None:
     assert {gate["name"]: gate["passed"] for gate in stored["gates"]}["other_data"] is False
 
 
+def test_what_was_rolled_back_does_not_come_back_with_the_same_data(registry: Registry) -> None:
+    first, frame = register_champion(registry, tiny_model()), signal_frame(3000, seed=2)
+    second = retrain(frame, week=1)
+    Champions(registry).rollback("ann", "odd scores")
+
+    again = retrain(frame, week=1)
+
+    assert (second["version"], second["promoted"]) == ("2", True)
+    assert "(it is not known whom version 1 has learnt from)" in second["reason"]
+    assert (again["version"], again["challenger"], again["promoted"]) == ("1", "3", False)
+    assert again["reason"] == (
+        "Version 1 stays champion: its data and definition are those of version 2, which was "
+        "rolled back from (odd scores)."
+    )
+    assert registry.resolve() == first
+
+
+def test_a_champion_is_compared_on_visitors_whom_it_has_not_learnt_from(
+    registry: Registry,
+) -> None:
+    retrain(signal_frame(3000, seed=1), week=1)
+    earlier = signal_frame(3000, seed=2)  # its test part begins before the champion has learnt all
+    earlier["anchor_ts"] -= timedelta(days=10)
+
+    found = retrain(earlier, week=2)
+
+    [champions, challengers] = [registry.run_tags(registry.resolve(n).run_id) for n in ("1", "2")]
+    firsts = earlier.groupby("domain_userid")["anchor_ts"].min() + timedelta(weeks=2)
+    test = firsts[firsts > datetime.fromisoformat(challengers["learnt_until"]).replace(tzinfo=None)]
+    fresh = test[test > datetime.fromisoformat(champions["learnt_until"]).replace(tzinfo=None)]
+    assert len(test) == 200
+    assert 100 < len(fresh) < 200
+    assert (
+        f"on {len(fresh)} of 200 test visitors (first seen after all whom version 1 has learnt "
+        "from) its log loss differs from the champion's by "
+    ) in found["gates"]
+
+
 @pytest.mark.parametrize("tries", [2, pytest.param(50, marks=pytest.mark.long)])
 def test_a_worse_challenger_is_never_promoted(registry: Registry, tries: int) -> None:
     retrain(signal_frame(3000, seed=0), week=0)
@@ -132,10 +178,11 @@ def test_a_worse_challenger_is_never_promoted(registry: Registry, tries: int) ->
     for number in range(tries):
         good = signal_frame(3000, seed=number + 1)
         blind = good.assign(num_pricing_views_l7d=0, first_mkt_medium_l30d="")
-        for worse in (shuffled(good), blind):
-            found = retrain(worse, week=1, fingerprint=f"{number}")
+        for kind, worse in (("shuffled", shuffled(good)), ("blind", blind)):
+            found = retrain(worse, week=1, fingerprint=f"{kind} {number}")
             assert found["version"] == "1"
             assert not found["promoted"]
+            assert "its data and definition" not in found["reason"]
 
 
 def test_a_champion_that_no_longer_loads_gives_way(registry: Registry) -> None:
@@ -180,7 +227,7 @@ def test_a_registry_that_is_away_is_no_champion_that_gives_way(
 
     monkeypatch.setattr(Registry, "load", away)
     with pytest.raises(RegistryError, match="timed out"):
-        _present(registry, registry.resolve(), nothing, nothing, draws)
+        _present(registry, registry.resolve(), nothing, nothing, draws, Floors())
 
 
 def test_a_champion_that_needs_another_column_gives_way(registry: Registry) -> None:
