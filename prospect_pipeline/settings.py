@@ -279,6 +279,9 @@ class TrainingSettings(_Settings):
         Field(None, validation_alias="PROSPECT_AS_OF")
     )
     anchors: str | None = Field(None, validation_alias="PROSPECT_ANCHORS")
+    anchors_horizon_minutes: Annotated[int | None, Field(ge=0, le=60 * 24 * 366)] = Field(
+        None, validation_alias="PROSPECT_ANCHORS_HORIZON_MINUTES"
+    )
     cohort: Cohort = Field("60:30", validation_alias="PROSPECT_COHORT")
     app_ids: Names = Field(("website", "hs-landing"), validation_alias="PROSPECT_APP_IDS")
     excluded_events: Names = Field(
@@ -314,6 +317,10 @@ class TrainingSettings(_Settings):
     promotion_margin: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.02, validation_alias="PROSPECT_PROMOTION_MARGIN"
     )
+    promotion_calibration: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.25, validation_alias="PROSPECT_PROMOTION_CALIBRATION"
+    )
+    promotion_converters: PositiveInt = Field(30, validation_alias="PROSPECT_PROMOTION_CONVERTERS")
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(0, validation_alias="PROSPECT_SEED")
     search_trials: Annotated[int, Field(ge=0, le=1000)] = Field(
         0, validation_alias="PROSPECT_SEARCH_TRIALS"
@@ -323,10 +330,53 @@ class TrainingSettings(_Settings):
         None, validation_alias="PROSPECT_SEARCH_SECONDS"
     )
 
+    @model_validator(mode="after")
+    def _capacity_sees_every_row(self) -> Self:
+        """Refuse to count calls a day where rows that would be called were left out."""
+        sampled = {
+            "PROSPECT_NEGATIVE_RATE is below 1": self.negative_rate < 1,
+            "PROSPECT_ANCHORS_PER_VISITOR is set": self.anchors_per_visitor is not None,
+            "PROSPECT_ANCHORS names sessions": self.anchored_by == "sessions",
+        }
+        found = [words for words, is_so in sampled.items() if is_so]
+        if found and self.threshold.strip().startswith("capacity"):
+            raise ValueError(
+                f"PROSPECT_THRESHOLD is '{self.threshold}', but {' and '.join(found)}: a visitor's "
+                "best moment may then be left out, so that calls a day cannot be counted. Keep "
+                "every row, or choose another rule (f1, precision=0.4, value=200,cost=5)"
+            )
+        return self
+
+    @property
+    def anchored_by(self) -> Literal["visitors", "sessions", "table"]:
+        """Where rows and labels come from: the cohort's visitors, sessions, or one's own table."""
+        if self.anchors is None:
+            return "visitors"
+        return "sessions" if ":" in self.anchors else "table"
+
     @property
     def horizon(self) -> timedelta:
-        """How far ahead the label looks."""
+        """How far ahead the label of a cohort's row looks."""
         return timedelta(minutes=self.horizon_minutes)
+
+    @property
+    def label_horizon(self) -> timedelta:
+        """How long after its row a label is known, whatever the rows are.
+
+        A session's is known when the session is over: within a day, unless something else is said.
+        Raises SettingsError for a table of one's own of which nothing is said.
+        """
+        if self.anchored_by == "visitors":
+            return self.horizon
+        if self.anchors_horizon_minutes is not None:
+            return timedelta(minutes=self.anchors_horizon_minutes)
+        if self.anchored_by == "sessions":
+            return timedelta(days=1)
+        raise SettingsError(
+            f"PROSPECT_ANCHORS is '{self.anchors}', a table of your own, and nothing says how long "
+            "after its row a label is known. Set PROSPECT_ANCHORS_HORIZON_MINUTES: 43200 where "
+            "labels look 30 days ahead, 0 where they are known at once."
+        )
 
     @property
     def as_of_moment(self) -> datetime | None:

@@ -17,7 +17,8 @@ from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.errors import SignalsError
 from prospect_pipeline.orchestration import metadata
 from prospect_pipeline.orchestration.described import described
-from prospect_pipeline.orchestration.reported import goal, reported
+from prospect_pipeline.orchestration.labelled import label_facts
+from prospect_pipeline.orchestration.reported import reported
 from prospect_pipeline.orchestration.resources import (
     EventSource,
     RegistryResource,
@@ -135,6 +136,7 @@ def signals_configuration(
     deps=[atomic_events],
     io_manager_key="frames",
     retry_policy=RETRIES,
+    freshness_policy=EVERY_WEEK,
 )
 @retried_where_it_may_pass
 def training_dataframe(
@@ -142,6 +144,7 @@ def training_dataframe(
 ) -> dg.Output[pd.DataFrame]:
     """Every anchor of the cohort: the 20 columns as of its moment, and the label after it."""
     settings = TrainingSettings.load(as_of=config.as_of)
+    labels = label_facts(settings)  # before the work: it may be refused
     group = prospect.attribute_group(DefinitionSettings.load())
     opened = warehouse.open()
     made = opened.training_set(DatasetRequest(group, settings))
@@ -158,8 +161,7 @@ def training_dataframe(
         "sql": made.sql,
         "group": f"{group.name} version {group.version}",
         PINNED: GroupVersion.of(group).to_json(),
-        "goal": goal(settings),
-        "horizon": f"{settings.horizon_minutes} minutes",
+        **labels,
         "window": " to ".join(str(moment or "ever") for moment in made.anchoring.window),
         "strictly_before": made.anchoring.strictly_before,
     }
@@ -182,7 +184,7 @@ def registered_model(
     facts = _facts(training_dataframe)
     opened = registry.open()  # before the work, so that a registry that is away is known at once
     dataset.require_trainable(training_dataframe, settings.min_converters)
-    split = split_frame(training_dataframe, settings.horizon)
+    split = split_frame(training_dataframe, settings.label_horizon)
     budget = Budget(settings.search_trials, settings.search_seconds)
     trained = model.train(split, settings.seed, rule, budget, context.log.info)
     threshold = trained.threshold.value

@@ -58,7 +58,7 @@ def champion(
         else:
             measured = _measured(opened, challenger, scored, test, found)
             present = _present(opened, before, scored, test, draws) if before else None
-            decision = decide(measured, present, Floors(margin=settings.promotion_margin))
+            decision = decide(measured, present, _floors(settings))
             if decision.promote:
                 champions.promote(challenger, f"dagster run {context.run.run_id}", decision.reason)
             told = "promoted" if decision.promote else "refused"
@@ -78,6 +78,12 @@ def champion(
                 [vars(change) for change in reversed(champions.history())], cell=120
             ),
         }
+    )
+
+
+def _floors(settings: TrainingSettings) -> Floors:
+    return Floors(
+        settings.promotion_margin, settings.promotion_calibration, settings.promotion_converters
     )
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from prospect_pipeline.errors import DamagedModel, InputError, RegistryError
+from prospect_pipeline.orchestration.labelled import label, question
 from prospect_pipeline.registry.store import ModelVersion, Registry
-from prospect_pipeline.settings import DefinitionSettings, TrainingSettings
+from prospect_pipeline.settings import DefinitionSettings
 from prospect_pipeline.training.comparison import Before, measure
 from prospect_pipeline.training.evaluation import Evaluation
 from prospect_pipeline.training.promotion import Decision
@@ -20,16 +20,6 @@ from prospect_pipeline.training.report import Report
 
 DECISION = "decision.json"
 """The file of a version's run that says whether it was promoted, why, and over which champion."""
-
-FORM = "submit_form"
-
-
-def goal(settings: TrainingSettings) -> str:
-    """Return what the rows' labels count, in short."""
-    if settings.anchors or settings.goal:
-        return Path(str(settings.anchors or settings.goal)).name
-    events = " or ".join(settings.goal_events)
-    return events if settings.goal_count == 1 else f"{events}, {settings.goal_count} times"
 
 
 def decision_file(decision: Decision, before: ModelVersion | None) -> dict[str, str]:
@@ -65,7 +55,7 @@ def reported(
             "attribute group": facts["group"],
             "registry": opened.address,
         },
-        question=_question(facts),
+        question=question(facts),
         data=_data(facts),
         split=[
             {
@@ -138,12 +128,6 @@ def _to_the_minute(text: object) -> str:
     return re.sub(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)[\d:.]*(\+00:00)?", r"\1 \2", str(text))
 
 
-def _question(facts: Mapping[str, Any]) -> str:
-    wanted = facts.get("goal", FORM)
-    what = "this visitor sends a form" if wanted == FORM else f"{wanted} follows"
-    return f"How likely is it that {what} within the next {facts['horizon']}?"
-
-
 def _data(facts: Mapping[str, Any]) -> dict[str, str]:
     dropped = ", ".join(f"{count:,} {reason}" for reason, count in facts["dropped"].items())
     return {
@@ -153,7 +137,6 @@ def _data(facts: Mapping[str, Any]) -> dict[str, str]:
         "Training rows": f"{facts['rows']:,}",
         "Positive rows": f"{facts['positives']:,} ({facts['positives'] / facts['rows']:.2%})",
         "Events that became no row": dropped or "none",
-        "Label": f"1 where {facts.get('goal', FORM)} follows within {facts['horizon']}, strictly "
-        "after the row's moment",
+        "Label": label(facts),
         "Fingerprint of definition and data": facts["fingerprint"],
     }

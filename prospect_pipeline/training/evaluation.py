@@ -196,7 +196,11 @@ def _decided(
     given = {"labels": [0, 1], "sample_weight": sampled}
     confusion = sk.confusion_matrix(labels, called.astype(int), **given)
     report = sk.classification_report(
-        labels, called.astype(int), target_names=["no form", "form"], zero_division=0, **given
+        labels,
+        called.astype(int),
+        target_names=["not converted", "converted"],
+        zero_division=0,
+        **given,
     )
     return np.rint(confusion).astype(int).tolist(), report
 

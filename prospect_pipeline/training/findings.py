@@ -164,7 +164,7 @@ def by_slice(evaluation: Evaluation) -> Section:
     ]
     head = ("", "Rows", "Converters", "Rate", "Score", "ROC AUC", "Gain", "")
     text = (
-        "Rate is the share of rows that a form follows, score the mean of what was said. "
+        "Rate is the share of rows that convert, score the mean of what was said. "
         "Gain is by what share the log loss lies below that of knowing only the slice's own rate; "
         "where its whole interval is below 0 the score misleads, and the slice is weak. Fewer than "
         f"{LEAST_CONVERTERS} converters say little, and are marked."
@@ -194,7 +194,7 @@ def people(evaluation: Evaluation) -> Section:
 
 def _person(one: Explained, widest: float) -> Person:
     said = "called a prospect" if one.called else "not called"
-    happened = "sent a form" if one.converted else "sent none"
+    happened = "converted" if one.converted else "did not convert"
     return Person(
         title=f"Visitor {one.visitor[:8]}",  # enough to look one up, for those who have the data
         score=f"{one.score:.1%}",
@@ -215,8 +215,8 @@ def threshold(evaluation: Evaluation, params: Mapping[str, str]) -> Section:
     chosen = f" The rule is {rule}{f': {why}' if why else ''}." if rule else ""
     (right_no, false_yes), (false_no, right_yes) = evaluation.confusion
     rows = [
-        ["no form followed", f"{right_no:,}", f"{false_yes:,}"],
-        ["a form followed", f"{false_no:,}", f"{right_yes:,}"],
+        ["label 0: did not convert", f"{right_no:,}", f"{false_yes:,}"],
+        ["label 1: converted", f"{false_no:,}", f"{right_yes:,}"],
     ]
     return Section(
         "The threshold",
@@ -238,8 +238,8 @@ def _calls(evaluation: Evaluation) -> str:
     called, converts = visitors["best"] >= evaluation.threshold, visitors["converts"] > 0
     words = (
         f"Of 100 visitors of the test part, {called.mean() * 100:.1f} are called at some moment, "
-        f"and {(called & converts).mean() * 100:.1f} of these send a form; "
-        f"{(~called & converts).mean() * 100:.1f} send one and are never called."
+        f"and {(called & converts).mean() * 100:.1f} of these convert; "
+        f"{(~called & converts).mean() * 100:.1f} convert and are never called."
     )
     if evaluation.is_sampled:
         words += " Rows were sampled, so that some calls are not seen here."

@@ -138,12 +138,12 @@ def _calibration(axes: Axes, evaluation: Evaluation) -> None:
     top = max(*said, *seen) * 1.05
     axes.plot([0, top], [0, top], color=OTHERS[0], linewidth=1.2, linestyle="--")
     axes.plot(said, seen, color=FIRST, marker="o", linewidth=1.8)
-    axes.set(xlabel="mean score", ylabel="share that sent a form", xlim=(0, top), ylim=(0, top))
+    axes.set(xlabel="mean score", ylabel="share that converted", xlim=(0, top), ylim=(0, top))
 
 
 def _scores(axes: Axes, evaluation: Evaluation) -> None:
     edges = np.linspace(0, float(evaluation.scored[MODEL].max()), 40)
-    for label, colour, words in ((0, OTHERS[0], "no form"), (1, SECOND, "form")):
+    for label, colour, words in ((0, OTHERS[0], "did not convert"), (1, SECOND, "converted")):
         rows = evaluation.scored.loc[evaluation.scored["label"] == label, MODEL]
         if rows.empty:
             continue
@@ -166,8 +166,8 @@ def _confusion(axes: Axes, evaluation: Evaluation) -> None:
             axes.add_patch(Rectangle(corner, 0.98, 0.98, color=FIRST, alpha=tint, linewidth=0))
             text = f"{counts[row, column]:,}\n{shares[row, column]:.1%}"
             axes.text(column, row, text, ha="center", va="center", fontsize=12)
-    axes.set_xticks([0, 1], ["called no form", "called form"])
-    axes.set_yticks([0, 1], ["no form", "form"])
+    axes.set_xticks([0, 1], ["not called", "called"])
+    axes.set_yticks([0, 1], ["did not\nconvert", "converted"])
     axes.tick_params(length=0)
     for side in ("left", "bottom"):
         axes.spines[side].set_visible(False)

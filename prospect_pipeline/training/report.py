@@ -15,7 +15,7 @@ from prospect_pipeline.training.page import render as render_page
 from prospect_pipeline.training.promotion import Decision
 
 LIMITS = (
-    "A score says how often visitors who look alike sent a form, not why. It knows what the "
+    "A score says how often visitors who look alike converted, not why. It knows what the "
     "attributes hold and nothing else: not the company, the offer or the season.",
     "It was judged on one stretch of time; retrain and judge again when the website changes. "
     "Numbers from few converters are rough: see how many there are in the test part. What drives "

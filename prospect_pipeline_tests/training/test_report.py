@@ -134,10 +134,10 @@ def test_the_page_says_the_threshold_and_what_it_means(html: str) -> None:
 
     assert "from a score of 0.350 on. The rule is f2: the highest F2." in told
     assert f"{called.mean() * 100:.1f} are called at some moment" in told
-    assert f"{(called & (visitors['label'] == 1)).mean() * 100:.1f} of these send a form" in told
+    assert f"{(called & (visitors['label'] == 1)).mean() * 100:.1f} of these convert" in told
     (right_no, false_yes), (false_no, right_yes) = evaluated().confusion
-    assert f"<td>no form followed</td><td>{right_no}</td><td>{false_yes}</td>" in told
-    assert f"<td>a form followed</td><td>{false_no}</td><td>{right_yes}</td>" in told
+    assert f"<td>label 0: did not convert</td><td>{right_no}</td><td>{false_yes}</td>" in told
+    assert f"<td>label 1: converted</td><td>{false_no}</td><td>{right_yes}</td>" in told
 
 
 def test_the_page_says_the_split(html: str) -> None:
