@@ -18,7 +18,7 @@ from prospect_pipeline.errors import SignalsError
 from prospect_pipeline.orchestration import metadata
 from prospect_pipeline.orchestration.described import described
 from prospect_pipeline.orchestration.labelled import label_facts
-from prospect_pipeline.orchestration.reported import reported
+from prospect_pipeline.orchestration.reported import EVALUATION, reported, stored_evaluation
 from prospect_pipeline.orchestration.resources import (
     EventSource,
     RegistryResource,
@@ -30,6 +30,7 @@ from prospect_pipeline.registry.store import ModelVersion
 from prospect_pipeline.settings import DataSettings, DefinitionSettings, TrainingSettings
 from prospect_pipeline.signals.deployment import call, deploy
 from prospect_pipeline.training import dataset, evaluation, model, plots, report
+from prospect_pipeline.training.explanation import explain
 from prospect_pipeline.training.search import Budget
 from prospect_pipeline.training.split import split as split_frame
 from prospect_pipeline.training.threshold import Rule
@@ -202,7 +203,7 @@ def registered_model(
         tags={name: str(facts[name]) for name in TAGS},
         artifacts={
             "training.sql": facts["sql"],
-            "evaluation.json": json.dumps(judged.to_dict(), indent=2),
+            EVALUATION: json.dumps(judged.to_dict(), indent=2),
             "search.json": json.dumps(trained.search.to_dict(), indent=2),
             "split.json": json.dumps(split.facts(), indent=2),
             "classification_report.txt": judged.classification_report,
@@ -225,6 +226,7 @@ def registered_model(
             "threshold_rule": f"{trained.threshold.rule}: {trained.threshold.why}",
             **judged.headline,
             "baselines": _metrics(judged),
+            "deciles": metadata.table([vars(one) for one in judged.deciles]),
             "split": metadata.table(split.facts()),
         },
     )
@@ -246,18 +248,15 @@ def evaluation_report(
     version = ModelVersion(**{k: registered_model[k] for k in ("name", "version", "run_id")})
     scored = pd.read_parquet(io.BytesIO(opened.read_artifact(version.run_id, SCORED)))
     test = scored[[dataset.KEY, "event_id"]].merge(training_dataframe, validate="1:1")
-    judged = evaluation.evaluate(
-        scored,
-        test,
-        opened.load(version).model,
-        float(registered_model["threshold"]),
-        TrainingSettings.load().seed,
-    )
-    drawn = plots.figures(judged)
+    judged = stored_evaluation(opened, version, scored)
+    explained = explain(judged, test, opened.load(version).model)
+    drawn = plots.figures(judged, explained)
     pictures = {name: plots.as_svg(one) for name, one in drawn.items()}
-    told = reported(opened, version, judged, test, _facts(training_dataframe), pictures)
+    facts = _facts(training_dataframe)
+    told = reported(opened, version, judged, explained, test, facts, pictures)
     page = report.render(told)
-    opened.add_artifacts(version.run_id, {"report.html": page})
+    shuffled = json.dumps(explained.permutation, indent=2)
+    opened.add_artifacts(version.run_id, {"report.html": page, "permutation.json": shuffled})
     path = _written(page, version)
     return dg.MaterializeResult(
         metadata={
@@ -294,7 +293,12 @@ def _facts(frame: pd.DataFrame) -> dict[str, Any]:
 
 
 def _metrics(judged: evaluation.Evaluation) -> dg.MarkdownMetadataValue:
-    return metadata.table([{"scorer": name, **values} for name, values in judged.metrics.items()])
+    return metadata.table(
+        [
+            {"scorer": scorer, **{name: str(found) for name, found in own.items()}}
+            for scorer, own in judged.intervals.items()
+        ]
+    )
 
 
 def _parquet(frame: pd.DataFrame) -> bytes:

@@ -13,7 +13,7 @@ import pandas as pd
 from prospect_pipeline.errors import DamagedModel, InputError
 from prospect_pipeline.orchestration import metadata
 from prospect_pipeline.orchestration.assets import GROUP, SCORED
-from prospect_pipeline.orchestration.reported import decision_file
+from prospect_pipeline.orchestration.reported import decision_file, stored_evaluation
 from prospect_pipeline.orchestration.resources import RegistryResource
 from prospect_pipeline.orchestration.retries import RETRIES, retried_where_it_may_pass
 from prospect_pipeline.registry.champions import Champions
@@ -24,7 +24,7 @@ from prospect_pipeline.training.bootstrap import Draws
 from prospect_pipeline.training.evaluation import MODEL
 from prospect_pipeline.training.measures import Ranked
 from prospect_pipeline.training.promotion import Champion, Decision, Floors, Measured, decide
-from prospect_pipeline.training.slices import Slice, slices, worse_by
+from prospect_pipeline.training.slices import Slice, worse_by
 
 SERVED_ROWS = 200
 EVER = datetime.min.replace(tzinfo=UTC)
@@ -49,7 +49,7 @@ def champion(
     scored = pd.read_parquet(io.BytesIO(opened.read_artifact(challenger.run_id, SCORED)))
     test = scored[[dataset.KEY, "event_id"]].merge(training_dataframe, validate="1:1")
     draws = Draws(scored[dataset.KEY], scored["weight"].to_numpy(), settings.seed)
-    found = slices(test, scored[MODEL].to_numpy(), draws)
+    found = stored_evaluation(opened, challenger, scored).slices
     champions = Champions(opened)
     with champions.alone():
         before = champions.current()
@@ -73,7 +73,7 @@ def champion(
             "promoted": dg.MetadataValue.bool(decision.promote),
             "reason": decision.reason,
             "gates": metadata.table([vars(gate) for gate in decision.gates], cell=300),
-            "slices": metadata.table([one.to_dict() for one in found]),
+            "slices": metadata.table([one.row() for one in found]),
             "history": metadata.table(
                 [vars(change) for change in reversed(champions.history())], cell=120
             ),

@@ -15,11 +15,25 @@ from prospect_pipeline.registry.store import ModelVersion, Registry
 from prospect_pipeline.settings import DefinitionSettings
 from prospect_pipeline.training.comparison import Before, measure
 from prospect_pipeline.training.evaluation import Evaluation
+from prospect_pipeline.training.explanation import Explanation
 from prospect_pipeline.training.promotion import Decision
 from prospect_pipeline.training.report import Report
 
+EVALUATION = "evaluation.json"
+"""The file of a version's run that has every number on its test part."""
+
 DECISION = "decision.json"
 """The file of a version's run that says whether it was promoted, why, and over which champion."""
+
+
+def stored_evaluation(opened: Registry, version: ModelVersion, scored: pd.DataFrame) -> Evaluation:
+    """Return how a version was evaluated when it was registered; ``scored`` are its test scores.
+
+    Raises RegistryError, or TrainingError where another release has evaluated it.
+    """
+    return Evaluation.from_dict(
+        json.loads(opened.read_artifact(version.run_id, EVALUATION)), scored
+    )
 
 
 def decision_file(decision: Decision, before: ModelVersion | None) -> dict[str, str]:
@@ -32,6 +46,7 @@ def reported(
     opened: Registry,
     version: ModelVersion,
     judged: Evaluation,
+    explained: Explanation,
     test: pd.DataFrame,
     facts: Mapping[str, Any],
     pictures: Mapping[str, str],
@@ -44,6 +59,7 @@ def reported(
     decision, before = _decision(opened, version, judged, test)
     return Report(
         evaluation=judged,
+        explanation=explained,
         pictures=pictures,
         model=version.name,
         version=version.version,

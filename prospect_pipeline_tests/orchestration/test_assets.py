@@ -169,7 +169,10 @@ def test_the_run_holds_the_report_the_decision_and_every_number(
     assert set(numbers["metrics"]) == {
         "model", "tutorial pipeline", "logistic regression", "viewed pricing", "base rate"
     }  # fmt: skip
-    assert set(numbers["permutation"]) == set(COLUMNS)
+    assert set(json.loads(registry.read_artifact(run, "permutation.json"))) == set(COLUMNS)
+    lifts = [one["lift"] for one in numbers["deciles"]]
+    assert len(lifts) == 10
+    assert lifts[0]["low"] < lifts[0]["value"] < lifts[0]["high"]
     assert {"device", "app", "visitor"} <= {one["what"] for one in numbers["slices"]}
     assert (decision["promoted"], decision["champion"]) == (True, None)
 
