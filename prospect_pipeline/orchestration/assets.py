@@ -3,6 +3,7 @@
 # Annotations stay real objects here: Dagster reads them.
 
 import io
+import json
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.errors import RegistryError, SignalsError
 from prospect_pipeline.orchestration import metadata, trained_model
 from prospect_pipeline.orchestration.described import described
-from prospect_pipeline.orchestration.reported import LAST_ROW, goal, reported
+from prospect_pipeline.orchestration.labelled import label_facts
+from prospect_pipeline.orchestration.reported import LAST_ROW, reported, stored_evaluation
 from prospect_pipeline.orchestration.resources import (
     EventSource,
     RegistryResource,
@@ -33,6 +35,7 @@ from prospect_pipeline.registry.store import ModelVersion, Registry
 from prospect_pipeline.settings import DataSettings, DefinitionSettings, TrainingSettings
 from prospect_pipeline.signals.deployment import call, deploy
 from prospect_pipeline.training import dataset, evaluation, model, plots, report
+from prospect_pipeline.training.explanation import explain
 from prospect_pipeline.training.search import Budget
 from prospect_pipeline.training.split import split as split_frame
 from prospect_pipeline.training.threshold import Rule
@@ -136,6 +139,7 @@ def signals_configuration(
     deps=[atomic_events],
     io_manager_key="frames",
     retry_policy=RETRIES,
+    freshness_policy=EVERY_WEEK,
 )
 @retried_where_it_may_pass
 def training_dataframe(
@@ -143,6 +147,7 @@ def training_dataframe(
 ) -> dg.Output[pd.DataFrame]:
     """Every anchor of the cohort: the 20 columns as of its moment, and the label after it."""
     settings = TrainingSettings.load(as_of=config.as_of)
+    labels = label_facts(settings)  # before the work: it may be refused
     group = prospect.attribute_group(DefinitionSettings.load())
     opened = warehouse.open()
     made = opened.training_set(DatasetRequest(group, settings))
@@ -159,8 +164,7 @@ def training_dataframe(
         "sql": made.sql,
         "group": f"{group.name} version {group.version}",
         PINNED: GroupVersion.of(group).to_json(),
-        "goal": goal(settings),
-        "horizon": f"{settings.horizon_minutes} minutes",
+        **labels,
         "window": " to ".join(str(moment or "ever") for moment in made.anchoring.window),
         "strictly_before": made.anchoring.strictly_before,
     }
@@ -189,7 +193,7 @@ def registered_model(
     dataset.require_trainable(
         training_dataframe, settings.min_converters, **dataset.known_by(facts, settings)
     )
-    split = split_frame(training_dataframe, settings.horizon)
+    split = split_frame(training_dataframe, settings.label_horizon)
     budget = Budget(settings.search_trials, settings.search_seconds)
     trained = model.train(split, settings.seed, rule, budget, context.log.info)
     threshold = trained.threshold.value
@@ -237,18 +241,15 @@ def evaluation_report(
     version = ModelVersion(**{k: registered_model[k] for k in ("name", "version", "run_id")})
     scored = pd.read_parquet(io.BytesIO(opened.read_artifact(version.run_id, SCORED)))
     test = dataset.rows_of(scored, training_dataframe)
-    judged = evaluation.evaluate(
-        scored,
-        test,
-        opened.load(version).model,
-        float(registered_model["threshold"]),
-        TrainingSettings.load().seed,
-    )
-    drawn = plots.figures(judged)
+    judged = stored_evaluation(opened, version, scored)
+    explained = explain(judged, test, opened.load(version).model)
+    drawn = plots.figures(judged, explained)
     pictures = {name: plots.as_svg(one) for name, one in drawn.items()}
-    told = reported(opened, version, judged, test, _facts(training_dataframe), pictures)
+    facts = _facts(training_dataframe)
+    told = reported(opened, version, judged, explained, test, facts, pictures)
     page = report.render(told)
-    opened.add_artifacts(version.run_id, {"report.html": page})
+    shuffled = json.dumps(explained.permutation, indent=2)
+    opened.add_artifacts(version.run_id, {"report.html": page, "permutation.json": shuffled})
     path = _written(page, version)
     return dg.MaterializeResult(
         metadata={

@@ -19,6 +19,7 @@ from prospect_pipeline.orchestration.reported import (
     LEARNT_UNTIL,
     decision_file,
     stored_decision,
+    stored_evaluation,
 )
 from prospect_pipeline.orchestration.resources import RegistryResource
 from prospect_pipeline.orchestration.retries import RETRIES, retried_where_it_may_pass
@@ -34,7 +35,7 @@ from prospect_pipeline.training.evaluation import MODEL
 from prospect_pipeline.training.measures import Ranked
 from prospect_pipeline.training.promotion import Champion, Decision, Floors, Measured, decide
 from prospect_pipeline.training.reliability import chance_error
-from prospect_pipeline.training.slices import Slice, slices
+from prospect_pipeline.training.slices import Slice
 
 SERVED_ROWS = 200
 EVER = datetime.min.replace(tzinfo=UTC)
@@ -59,14 +60,14 @@ def champion(
     scored = pd.read_parquet(io.BytesIO(opened.read_artifact(challenger.run_id, SCORED)))
     test = dataset.rows_of(scored, training_dataframe)
     draws = Draws(scored[dataset.KEY], scored["weight"].to_numpy(), settings.seed)
-    found = slices(test, scored[MODEL].to_numpy(), draws)
+    found = stored_evaluation(opened, challenger, scored).slices
     champions = Champions(opened)
     with champions.alone():
         before = champions.current()
         if before is not None and before.version == challenger.version:
             decision = _made_champion_by(opened, challenger)
         else:
-            floors = Floors(margin=settings.promotion_margin)
+            floors = _floors(settings)
             measured = _measured(opened, challenger, scored, test, found, draws)
             present = _present(opened, before, scored, test, draws, floors) if before else None
             decision = decide(measured, present, floors)
@@ -85,7 +86,7 @@ def champion(
             "promoted": dg.MetadataValue.bool(decision.promote),
             "reason": decision.reason,
             "gates": metadata.table([vars(gate) for gate in decision.gates], cell=300),
-            "slices": metadata.table([one.to_dict() for one in found]),
+            "slices": metadata.table([one.row() for one in found]),
             "history": metadata.table(
                 [vars(change) for change in reversed(champions.history())], cell=120
             ),
@@ -99,6 +100,12 @@ def _made_champion_by(registry: Registry, version: ModelVersion) -> Decision:
     if stored is None or not stored["promoted"]:
         return Decision(True, "It is the champion already.", ())
     return Decision.from_dict(stored)
+
+
+def _floors(settings: TrainingSettings) -> Floors:
+    return Floors(
+        settings.promotion_margin, settings.promotion_calibration, settings.promotion_converters
+    )
 
 
 def _measured(

@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from prospect_pipeline.errors import DamagedModel, InputError
+from prospect_pipeline.orchestration.labelled import label, question
 from prospect_pipeline.registry.store import ModelVersion, Registry
-from prospect_pipeline.settings import DefinitionSettings, TrainingSettings
+from prospect_pipeline.settings import DefinitionSettings
 from prospect_pipeline.training.comparison import Before, measure
 from prospect_pipeline.training.evaluation import Evaluation
+from prospect_pipeline.training.explanation import Explanation
 from prospect_pipeline.training.promotion import Decision
 from prospect_pipeline.training.report import Report
+
+EVALUATION = "evaluation.json"
+"""The file of a version's run that has every number on its test part."""
 
 DECISION = "decision.json"
 """The file of a version's run that says whether it was promoted, why, and over which champion."""
@@ -25,15 +29,15 @@ LAST_ROW, LEARNT_UNTIL = "last_row", "learnt_until"
 """Tags of a version's run: the moment of its last row, and when the last visitor whom it has learnt
 from was first seen."""
 
-FORM = "submit_form"
 
+def stored_evaluation(opened: Registry, version: ModelVersion, scored: pd.DataFrame) -> Evaluation:
+    """Return how a version was evaluated when it was registered; ``scored`` are its test scores.
 
-def goal(settings: TrainingSettings) -> str:
-    """Return what the rows' labels count, in short."""
-    if settings.anchors or settings.goal:
-        return Path(str(settings.anchors or settings.goal)).name
-    events = " or ".join(settings.goal_events)
-    return events if settings.goal_count == 1 else f"{events}, {settings.goal_count} times"
+    Raises RegistryError, or TrainingError where another release has evaluated it.
+    """
+    return Evaluation.from_dict(
+        json.loads(opened.read_artifact(version.run_id, EVALUATION)), scored
+    )
 
 
 def decision_file(decision: Decision, before: ModelVersion | None) -> dict[str, str]:
@@ -54,6 +58,7 @@ def reported(
     opened: Registry,
     version: ModelVersion,
     judged: Evaluation,
+    explained: Explanation,
     test: pd.DataFrame,
     facts: Mapping[str, Any],
     pictures: Mapping[str, str],
@@ -66,6 +71,7 @@ def reported(
     decision, before = _decision(opened, version, judged, test)
     return Report(
         evaluation=judged,
+        explanation=explained,
         pictures=pictures,
         model=version.name,
         version=version.version,
@@ -77,7 +83,7 @@ def reported(
             "attribute group": facts["group"],
             "registry": opened.address,
         },
-        question=_question(facts),
+        question=question(facts),
         data=_data(facts),
         split=[
             {
@@ -151,12 +157,6 @@ def _to_the_minute(text: object) -> str:
     return re.sub(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)[\d:.]*(\+00:00)?", r"\1 \2", str(text))
 
 
-def _question(facts: Mapping[str, Any]) -> str:
-    wanted = facts.get("goal", FORM)
-    what = "this visitor sends a form" if wanted == FORM else f"{wanted} follows"
-    return f"How likely is it that {what} within the next {facts['horizon']}?"
-
-
 def _data(facts: Mapping[str, Any]) -> dict[str, str]:
     dropped = ", ".join(f"{count:,} {reason}" for reason, count in facts["dropped"].items())
     return {
@@ -166,7 +166,6 @@ def _data(facts: Mapping[str, Any]) -> dict[str, str]:
         "Training rows": f"{facts['rows']:,}",
         "Positive rows": f"{facts['positives']:,} ({facts['positives'] / facts['rows']:.2%})",
         "Events that became no row": dropped or "none",
-        "Label": f"1 where {facts.get('goal', FORM)} follows within {facts['horizon']}, strictly "
-        "after the row's moment",
+        "Label": label(facts),
         "Fingerprint of definition and data": facts["fingerprint"],
     }

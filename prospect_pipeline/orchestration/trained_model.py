@@ -11,7 +11,7 @@ import pandas as pd
 
 from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.orchestration import metadata
-from prospect_pipeline.orchestration.reported import LAST_ROW, LEARNT_UNTIL
+from prospect_pipeline.orchestration.reported import EVALUATION, LAST_ROW, LEARNT_UNTIL
 from prospect_pipeline.training import evaluation
 from prospect_pipeline.training.model import TrainedModel
 from prospect_pipeline.training.split import Split
@@ -38,7 +38,7 @@ def kept(
         | {LEARNT_UNTIL: split.learnt_until.isoformat()},
         "artifacts": {
             "training.sql": facts["sql"],
-            "evaluation.json": json.dumps(judged.to_dict(), indent=2),
+            EVALUATION: json.dumps(judged.to_dict(), indent=2),
             "search.json": json.dumps(trained.search.to_dict(), indent=2),
             "split.json": json.dumps(split.facts(), indent=2),
             "classification_report.txt": judged.classification_report,
@@ -58,13 +58,19 @@ def shown(trained: TrainedModel, judged: evaluation.Evaluation, split: Split) ->
         "threshold_rule": f"{trained.threshold.rule}: {trained.threshold.why}",
         **judged.headline,
         "baselines": metrics(judged),
+        "deciles": metadata.table([vars(one) for one in judged.deciles]),
         "split": metadata.table(split.facts()),
     }
 
 
 def metrics(judged: evaluation.Evaluation) -> dg.MarkdownMetadataValue:
     """Return a table of every scorer's metrics."""
-    return metadata.table([{"scorer": name, **values} for name, values in judged.metrics.items()])
+    return metadata.table(
+        [
+            {"scorer": scorer, **{name: str(found) for name, found in own.items()}}
+            for scorer, own in judged.intervals.items()
+        ]
+    )
 
 
 def _parquet(frame: pd.DataFrame) -> bytes:

@@ -1,9 +1,11 @@
 """`prospect evaluate`: how good the model can be expected to be, on visitors whose truth is known.
 
-Each seed draws its own visitors, and trains and judges as the pipeline does. The generator knows
-every event's true probability, so that a score can be set against the best one possible: the
-expected label given the model's columns, learnt from the true probabilities of ten times as many
-other visitors.
+Each seed draws its own visitors, builds their training set, splits it, trains and calibrates as the
+pipeline does, all with the default settings, whatever the environment says. It searches no
+parameters, chooses and judges no threshold, asks for no least number of converters, and registers
+and promotes nothing. The generator knows every event's true probability, so that a score can be set
+against the best one possible: the expected label given the model's columns, learnt from the true
+probabilities of ten times as many other visitors.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ OTHERS = 10
 """How many times as many visitors the best possible score is learnt from."""
 
 OTHERS_SEED = 1_000_000
+SETTINGS = TrainingSettings.model_construct()  # the defaults: the environment is not read
 FIRST_SEED = 100
 """Training's parameters were chosen on earlier ones: these were never looked at for it."""
 
@@ -180,15 +183,15 @@ class _Best:
 def _frame(users: int, seed: int, folder: Path) -> pd.DataFrame:
     """Return the training rows of generated visitors, with their true probabilities."""
     made = generate(users, seed, END, folder / "events.parquet")
-    group = prospect.attribute_group(DefinitionSettings.load())
-    request = DatasetRequest(group, TrainingSettings.load())
+    group = prospect.attribute_group(DefinitionSettings.model_construct())
+    request = DatasetRequest(group, SETTINGS)
     frame: pd.DataFrame = DuckDBWarehouse(made.path).training_set(request).table.to_pandas()
     truth = pd.read_parquet(made.truth_path, columns=["event_id", "p_true"])
     return frame.merge(truth, on="event_id", validate="1:1")
 
 
 def _judge(frame: pd.DataFrame, seed: int, best: _Best) -> Judged:
-    parts = split(frame, TrainingSettings.load().horizon)
+    parts = split(frame, SETTINGS.horizon)
     model = train(parts, seed).model
     scored = score_test(parts.test, model, baselines(parts, seed))
     scored[BEST] = best.score(parts.test)

@@ -96,6 +96,7 @@ class Run:
         registry = RegistrySettings.load()
         training = TrainingSettings.load(as_of=self.options.as_of, cohort=self.options.cohort)
         Rule.parse(training.threshold)
+        _ = training.label_horizon  # refuses a table of labels of which nothing is said
         for settings in (
             AutomationSettings, Clock, DefinitionSettings, ServingSettings, SnowflakeSettings
         ):  # fmt: skip

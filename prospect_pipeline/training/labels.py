@@ -81,5 +81,8 @@ def check_labels(sampled: pd.DataFrame, counted: pd.DataFrame, settings: Trainin
 
 def not_checked() -> Check:
     """Return the check where labels are not the goal within the horizon: anchors of one's own."""
-    words = "The rows are those of PROSPECT_ANCHORS, whose labels follow no horizon: not checked."
+    words = (
+        "The rows are those of PROSPECT_ANCHORS, whose labels are not the goal within "
+        "PROSPECT_HORIZON_MINUTES: not checked."
+    )
     return Check(NAME, True, True, words, {"checked": False})

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from prospect_pipeline.training.bootstrap import Draws
-from prospect_pipeline.training.measures import BINS, Floats, Ranked
+from prospect_pipeline.training.measures import Floats, Ranked
 
 RARE = 0.01
 """How often scores that are right have a calibration error beyond what is called chance."""
@@ -25,11 +25,10 @@ def chance_error(ranked: Ranked, draws: Draws) -> float:
 
     ``draws`` are of the visitors of the rows that were ranked; NaN for a visitor alone.
     """
-    missed = ranked.labels - ranked.scores
 
     def by_group(weights: Floats) -> Floats:
-        sums = np.bincount(ranked.bins, weights[ranked.order] * missed, minlength=BINS)
-        return sums.astype(np.float64)
+        sums: Floats = np.add.reduceat(weights[ranked.order] * ranked.errors, ranked.bins)
+        return sums
 
     found = by_group(draws.weights)
     errors = [

@@ -1,7 +1,7 @@
 """What runs by itself: schedules by their settings, and what is tried again."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -95,6 +95,13 @@ def test_every_part_that_reaches_a_server_is_tried_again() -> None:
         for attempt in (1, 2, 3)
     ]
     assert delays == [5, 15, 35]
+
+
+@pytest.mark.parametrize("asset", [assets.training_dataframe, assets.registered_model])
+def test_a_week_without_new_data_or_a_new_model_is_noticed(asset: dg.AssetsDefinition) -> None:
+    [spec] = asset.specs
+
+    assert spec.freshness_policy == dg.FreshnessPolicy.time_window(fail_window=timedelta(days=8))
 
 
 def tried(work: Callable[[int], None]) -> tuple[int, dg.ExecuteInProcessResult]:

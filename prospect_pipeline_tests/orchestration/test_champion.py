@@ -17,6 +17,7 @@ from mlflow.exceptions import MlflowException
 from prospect_pipeline.errors import RegistryError
 from prospect_pipeline.orchestration.assets import evaluation_report, registered_model
 from prospect_pipeline.orchestration.champion import (
+    _floors,
     _made_champion_by,
     _present,
     champion,
@@ -24,7 +25,7 @@ from prospect_pipeline.orchestration.champion import (
 from prospect_pipeline.orchestration.resources import RegistryResource, parquet_frames
 from prospect_pipeline.registry.champions import Champions
 from prospect_pipeline.registry.store import LoadedModel, ModelVersion, Registry
-from prospect_pipeline.settings import DataSettings, RegistrySettings
+from prospect_pipeline.settings import DataSettings, RegistrySettings, TrainingSettings
 from prospect_pipeline.training.bootstrap import Draws
 from prospect_pipeline.training.promotion import Floors
 from prospect_pipeline_tests.registry.models import register_champion, tiny_model
@@ -183,6 +184,16 @@ def test_a_worse_challenger_is_never_promoted(registry: Registry, tries: int) ->
             assert found["version"] == "1"
             assert not found["promoted"]
             assert "its data and definition" not in found["reason"]
+
+
+def test_the_floors_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = _floors(TrainingSettings.load())
+    monkeypatch.setenv("PROSPECT_PROMOTION_MARGIN", "0.05")
+    monkeypatch.setenv("PROSPECT_PROMOTION_CALIBRATION", "0.5")
+    monkeypatch.setenv("PROSPECT_PROMOTION_CONVERTERS", "40")
+
+    assert usual == Floors()
+    assert _floors(TrainingSettings.load()) == Floors(0.05, 0.5, 40)
 
 
 def test_a_champion_that_no_longer_loads_gives_way(registry: Registry) -> None:

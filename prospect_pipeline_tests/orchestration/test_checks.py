@@ -240,6 +240,7 @@ def test_labels_of_anchors_of_ones_own_are_not_checked(
     own = pd.DataFrame({KEY: ["ann", "bob"], "anchor_ts": NOW - DAY, "label": [1, 0]})
     own.to_parquet(tmp_path / "own.parquet")
     monkeypatch.setenv("PROSPECT_ANCHORS", str(tmp_path / "own.parquet"))
+    monkeypatch.setenv("PROSPECT_ANCHORS_HORIZON_MINUTES", "1440")
 
     check = found(run(instance), "labels_follow")
 

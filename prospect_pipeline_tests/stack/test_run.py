@@ -209,6 +209,7 @@ def test_an_mlflow_that_does_not_answer_is_known_before_anything_starts(tmp_path
             {"SP_API_URL": "https://signals.example.com"},
             "SP_API_KEY, SP_API_KEY_ID, SP_ORG_ID missing",
         ),
+        ({"PROSPECT_ANCHORS": "own.csv"}, "Set PROSPECT_ANCHORS_HORIZON_MINUTES"),
         ({"PROSPECT_THRESHOLD": "best"}, "'best' is no rule for the threshold; expected f1"),
     ],
 )

@@ -91,7 +91,7 @@ def test_confusion_matrix_metrics_and_report_agree_on_sampled_negatives() -> Non
     precision = true_positives / (true_positives + false_positives)
     assert made.headline["precision"] == pytest.approx(precision)
     assert made.headline["recall"] == true_positives / (true_positives + false_negatives)
-    assert form[:2] == ["form", f"{precision:.2f}"]
+    assert form[:2] == ["converted", f"{precision:.2f}"]
 
 
 def test_the_positive_rate_is_weighted() -> None:
