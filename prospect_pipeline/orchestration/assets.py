@@ -46,7 +46,8 @@ class AsOf(dg.Config):
     """The cohort's today: a run with it trains as if nothing had happened since."""
 
     as_of: str | None = Field(
-        None, description="ISO moment (UTC). Default: PROSPECT_AS_OF, else just after all events."
+        None,
+        description="ISO moment (UTC). Default: PROSPECT_AS_OF, else just after the last event.",
     )
 
 

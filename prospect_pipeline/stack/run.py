@@ -10,7 +10,7 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -38,7 +38,6 @@ from prospect_pipeline.training.threshold import Rule
 from prospect_pipeline.writing import whole_file
 
 SCORED_VISITORS = 5
-MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -110,12 +109,12 @@ class Run:
         """Load the events; return as-of too, and what the services are to be told."""
         if self.options.events is not None:
             self.console.say(f"Loading {self.options.events}")
-        loaded, last = in_child(load_events, self.options.data, self.options.events)
+        loaded, just_after = in_child(load_events, self.options.data, self.options.events)
         for reason, count in loaded.uncounted.items():
             self.console.say(f"{count:,} events count nowhere: {reason}")
         if loaded.put_away:
             self.console.say(f"What was collected before is in {loaded.put_away}")
-        as_of = TrainingSettings.load(as_of=self.options.as_of).as_of_moment or last + MICROSECOND
+        as_of = TrainingSettings.load(as_of=self.options.as_of).as_of_moment or just_after
         environment = {
             "MLFLOW_UI_URL": services.url(ports.mlflow),
             "DAGSTER_UI_URL": services.url(ports.dagster),
