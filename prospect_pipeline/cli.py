@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from prospect_pipeline.errors import ProspectError
+from prospect_pipeline.errors import ProspectError, SignalsError
 from prospect_pipeline.settings import (
     DEMO_USERS,
     Clock,
     DataSettings,
     DefinitionSettings,
     RegistrySettings,
+    SignalsSettings,
     TrainingSettings,
 )
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from snowplow_signals import AttributeGroup
 
     from prospect_pipeline.registry.champions import Champions, Change
+    from prospect_pipeline.registry.store import LoadedModel
 
 Command = Callable[..., Any]
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -320,9 +322,31 @@ def _champions(data_dir: Path | None) -> Champions:
     from prospect_pipeline.registry.champions import Champions
     from prospect_pipeline.registry.store import Registry
 
-    registry = Registry(RegistrySettings.load(), DataSettings.load(data_dir=data_dir))
+    data = DataSettings.load(data_dir=data_dir)
+    registry = Registry(RegistrySettings.load(), data)
     registry.check()
-    return Champions(registry)
+    return Champions(registry, functools.partial(_confirm_published, data))
+
+
+def _confirm_published(data: DataSettings, loaded: LoadedModel) -> None:
+    """Raise SignalsError for a version whose attributes Signals has not; warn where unknown."""
+    from prospect_pipeline.signals.connection import connection
+    from prospect_pipeline.signals.deployment import is_published
+
+    group, version = loaded.group, loaded.identity.version
+    if group is None:
+        return
+    try:
+        there = is_published(connection(SignalsSettings.load(), data).sdk(), group)
+    except SignalsError as error:
+        _say(f"Warning: it is not known whether Signals has published {group}. {error}")
+        return
+    if not there:
+        raise SignalsError(
+            f"Signals has not published {group}, which version {version} was trained on: it could "
+            f"score nobody. Set SIGNALS_GROUP_VERSION={group.version}, publish it by the job "
+            "deploy_configuration, and come again; or choose another version."
+        )
 
 
 def _say_changed(change: Change) -> None:

@@ -3,6 +3,7 @@
 # Annotations stay real objects here: Dagster reads them.
 
 import io
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,8 +14,9 @@ import pandas as pd
 from prospect_pipeline.errors import DamagedModel, InputError
 from prospect_pipeline.orchestration import metadata
 from prospect_pipeline.orchestration.assets import GROUP, SCORED
+from prospect_pipeline.orchestration.published import published
 from prospect_pipeline.orchestration.reported import decision_file
-from prospect_pipeline.orchestration.resources import RegistryResource
+from prospect_pipeline.orchestration.resources import RegistryResource, SignalsResource
 from prospect_pipeline.orchestration.retries import RETRIES, retried_where_it_may_pass
 from prospect_pipeline.registry.champions import Champions
 from prospect_pipeline.registry.store import ModelVersion, Registry
@@ -23,7 +25,14 @@ from prospect_pipeline.training import dataset
 from prospect_pipeline.training.bootstrap import Draws
 from prospect_pipeline.training.evaluation import MODEL
 from prospect_pipeline.training.measures import Ranked
-from prospect_pipeline.training.promotion import Champion, Decision, Floors, Measured, decide
+from prospect_pipeline.training.promotion import (
+    Champion,
+    Decision,
+    Floors,
+    Gate,
+    Measured,
+    decide,
+)
 from prospect_pipeline.training.slices import Slice, slices, worse_by
 
 SERVED_ROWS = 200
@@ -37,12 +46,14 @@ def champion(
     training_dataframe: pd.DataFrame,
     registered_model: dict[str, str],
     registry: RegistryResource,
+    signals: SignalsResource,
 ) -> dg.MaterializeResult[Any]:
     """The version that the service uses: the new one, where it passes every gate.
 
     Without a champion the first version that can be served becomes it. Otherwise the new one has to
-    be trained on newer data, and not be worse on the same test visitors; whatever comes of it, the
-    reason is recorded with the version, and in its run, for the report.
+    be trained on newer data, not be worse on the same test visitors, and have its attributes
+    published; whatever comes of it, the reason is recorded with the version, and in its run, for
+    the report.
     """
     opened, settings = registry.open(), TrainingSettings.load()
     challenger = ModelVersion(**{k: registered_model[k] for k in ("name", "version", "run_id")})
@@ -56,7 +67,10 @@ def champion(
         if before is not None and before.version == challenger.version:
             decision = Decision(True, "It is the champion already.", ())
         else:
-            measured = _measured(opened, challenger, scored, test, found)
+            measured = replace(
+                _measured(opened, challenger, scored, test, found),
+                published=_published(signals, opened, challenger, first=before is None),
+            )
             present = _present(opened, before, scored, test, draws) if before else None
             decision = decide(measured, present, Floors(margin=settings.promotion_margin))
             if decision.promote:
@@ -101,6 +115,16 @@ def _measured(
         weak_slices=[f"{one.what} is {one.value}" for one in found if one.is_weak],
         served_difference=_served_difference(registry, version, scored, test),
     )
+
+
+def _published(
+    signals: SignalsResource, registry: Registry, version: ModelVersion, *, first: bool
+) -> Gate | None:
+    try:
+        group = registry.load(version).group
+    except DamagedModel:  # the gate `serves` says so
+        return None
+    return published(signals, group, first=first)
 
 
 def _served_difference(

@@ -77,14 +77,17 @@ class ProspectScoring:
     async def start(self) -> None:
         """Load the model and fetch the token; then watch for newer ones, and renew it ahead.
 
-        Whether Signals still has the model's attributes is looked up as often as for a newer model.
+        Whether Signals still has the model's attributes is looked up as often as for a newer model,
+        which is taken once Signals has its own.
         """
         logging.getLogger("bentoml._internal.server.http_app").addFilter(Expected())
         await asyncio.to_thread(self.scorer.refresh)
         await self._renew()
         await self._confirm()
         self.tasks = [
-            asyncio.create_task(self.scorer.watch(self.serving.poll_seconds)),
+            asyncio.create_task(
+                self.scorer.watch(self.serving.poll_seconds, self.attributes.is_published)
+            ),
             asyncio.create_task(self._keep_renewing()),
             asyncio.create_task(self._keep_confirming()),
         ]
