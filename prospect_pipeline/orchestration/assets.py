@@ -25,6 +25,7 @@ from prospect_pipeline.orchestration.resources import (
     WarehouseResource,
 )
 from prospect_pipeline.orchestration.retries import RETRIES, retried_where_it_may_pass
+from prospect_pipeline.redaction import shown_address
 from prospect_pipeline.registry.store import ModelVersion
 from prospect_pipeline.settings import DataSettings, DefinitionSettings, TrainingSettings
 from prospect_pipeline.signals.deployment import call, deploy
@@ -98,7 +99,7 @@ def signals_configuration(
         context.log.warning(warning)
     since = deployed.backfill_since
     shown: dict[str, Any] = {
-        "signals": f"{connected.url} ({connected.kind})",
+        "signals": f"{shown_address(connected.url)} ({connected.kind})",
         "group": f"{group.name} version {group.version}",
         "service": settings.service_name,
         "changed": dg.MetadataValue.bool(deployed.changed),

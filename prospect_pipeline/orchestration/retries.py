@@ -48,7 +48,12 @@ def retried_where_it_may_pass(work: Callable[P, T]) -> Callable[P, T]:
         except Exception as error:
             if isinstance(error, MAY_PASS) and not isinstance(error, LASTS):
                 raise
-            words = str(error) if isinstance(error, ProspectError) else repr(error)
+            words = str(error) if isinstance(error, ProspectError) else _unexpected(error)
             raise dg.Failure(words, allow_retries=False) from error
 
     return run
+
+
+def _unexpected(error: Exception) -> str:
+    """Return what may be told of an error that may quote anything: data, a password."""
+    return f"An error that was not expected ({type(error).__name__}): its trace is in the log."

@@ -175,9 +175,10 @@ def test_a_value_that_counts_a_later_event_is_named(
     assert check.severity == dg.AssetCheckSeverity.ERROR
     assert check.description.startswith("1 of 100 values change when the events after 2026-04-26")
     assert (
-        "The first: num_page_views_l7d of ann at 2026-04-26T12:00:00+00:00 was 5 and is 4."
+        "The first: num_page_views_l7d at 2026-04-26T12:00:00+00:00, of the visitor whom"
         in check.description
     )
+    assert "ann" in facts(check)["first_differing"]
 
 
 class Peeking(DuckDBWarehouse):
@@ -228,7 +229,7 @@ def test_a_label_that_counts_its_own_row_is_found_out_and_stops_the_model(
     assert found(right, "labels_follow").passed
     assert facts(found(right, "labels_follow")) == {"rows": 17, "differing": 0}
     assert (check.passed, check.blocking) == (False, True)
-    assert facts(check) == {"rows": 17, "differing": 1}
+    assert facts(check) == {"rows": 17, "differing": 1, "first_differing": "bob"}
 
 
 def test_labels_of_anchors_of_ones_own_are_not_checked(
