@@ -19,7 +19,7 @@ from prospect_pipeline.errors import NoModel, SignalsError
 from prospect_pipeline.registry.store import LoadedModel, Registry
 from prospect_pipeline.serving.crossing import Crossings
 from prospect_pipeline.serving.edge import Edge, error
-from prospect_pipeline.serving.schemas import DomainUserid, Explain, Prediction
+from prospect_pipeline.serving.schemas import DomainUserid, DryRun, Explain, Prediction
 from prospect_pipeline.serving.scorer import Scorer
 from prospect_pipeline.settings import (
     Clock,
@@ -106,7 +106,9 @@ class ProspectScoring:
         return self.scorer.ready
 
     @bentoml.api(route="/predict")
-    async def predict(self, domain_userid: DomainUserid, explain: Explain = False) -> Prediction:
+    async def predict(
+        self, domain_userid: DomainUserid, explain: Explain = False, dry_run: DryRun = False
+    ) -> Prediction:
         """Score one visitor; one whom Signals does not know is scored on empty attributes."""
         try:
             loaded = self.scorer.current()
@@ -118,7 +120,10 @@ class ProspectScoring:
         moment = values.moment or self.clock.now()
         raw = {name: value for name, value in values.attributes.items() if name != KEY}
         answer = self._answer(loaded, domain_userid, raw, moment, explain=explain)
-        self.crossings.notice(domain_userid, answer["score"])
+        if dry_run:
+            answer["moment"] = moment.isoformat()
+        else:
+            self.crossings.notice(domain_userid, answer["score"])
         return JSONResponse(answer)  # type: ignore[return-value]
 
     async def _keep_renewing(self) -> None:

@@ -123,6 +123,7 @@ class Run:
             "PREDICT_CORS_ORIGINS": ",".join(
                 [*ServingSettings.load().cors_origins, services.website_origins(ports)]
             ),
+            "PREDICT_URL": AutomationSettings.load().predict_url or services.url(ports.predict),
             # Everything shares this machine, which may be busy; a website's patience is not asked.
             "SIGNALS_TIMEOUT_MS": os.environ.get("SIGNALS_TIMEOUT_MS", "1500"),
         }
@@ -157,6 +158,8 @@ class Run:
         if own_registry:
             services.wait_for_mlflow(processes, ports.mlflow)
             self.console.say(f"MLflow         {services.url(ports.mlflow)}")
+        # It waits for a model, so that the training can be compared with what is served.
+        services.start_scoring(processes, ports.predict)
 
     def _train(self, url: str, processes: Processes, as_of: datetime) -> dict[str, dict[str, Any]]:
         """Materialize everything in the Dagster instance whose page is served.
@@ -173,12 +176,19 @@ class Run:
     def _score(
         self, processes: Processes, ports: services.Ports, champion: str
     ) -> list[dict[str, Any]]:
-        """Score a few known visitors over HTTP, by the version just trained."""
-        services.start_scoring(processes, ports.predict)
+        """Score a few known visitors over HTTP, by the champion."""
         services.wait_for_scoring(processes, ports.predict)
         address = services.url(ports.predict)
+        visitors = in_child(sample_visitors, self.options.data, SCORED_VISITORS)
+
+        def swapped() -> bool:
+            answer = fetch_score(address, visitors[0], dry_run=True)
+            return bool(answer["model"]["version"] == champion)
+
+        if RegistrySettings.load().version is None:  # it may still use the champion before
+            processes.wait_for(f"Version {champion}", swapped, services.START_SECONDS)
         scores = []
-        for visitor in in_child(sample_visitors, self.options.data, SCORED_VISITORS):
+        for visitor in visitors:
             answer = fetch_score(address, visitor)
             scores.append(
                 {
