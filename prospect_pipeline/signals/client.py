@@ -26,6 +26,9 @@ from prospect_pipeline.signals.tokens import Tokens
 CLOCK_HEADER = "X-Signals-Clock"
 """The local Signals says here as of which moment it computed its values."""
 
+DROPPED = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
+"""A kept connection that the other side closed just as it was used: a read can be asked again."""
+
 logger = logging.getLogger("prospect.signals")
 
 
@@ -166,7 +169,10 @@ class OnlineAttributes:
 
     async def _read_in_time(self, identifier: str, group: GroupVersion | None) -> OnlineValues:
         async with asyncio.timeout(self.timeout.total):  # over a second try and a token too
-            return await self._read(identifier, group, retry=True)
+            try:
+                return await self._read(identifier, group, retry=True)
+            except DROPPED:
+                return await self._read(identifier, group, retry=True)
 
     async def _read(
         self, identifier: str, group: GroupVersion | None, *, retry: bool

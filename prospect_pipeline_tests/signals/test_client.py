@@ -445,6 +445,35 @@ def test_a_broken_answer_means_unavailable_within_the_budget(said: bytes, hold: 
     assert message.startswith("Signals gave no answer within 0.25 s (")
 
 
+def test_a_kept_connection_that_is_closed_as_it_is_used_costs_no_read() -> None:
+    body = json.dumps(COLUMNS).encode()
+    head = HEAD + f"Content-Length: {len(body)}\r\n\r\n".encode()
+    connections = []
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            connections.append(self.client_address)
+            self.request.recv(65536)
+            self.request.sendall(head + body)
+            self.request.recv(65536)  # what is asked next is never answered
+
+    async def twice(online: OnlineAttributes) -> list[Any]:
+        return [(await online.read("ann")).attributes["views"] for _ in range(2)]
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            url = f"http://127.0.0.1:{server.server_address[1]}"
+            assert use(twice, lambda: at(url)) == [3, 3]
+        finally:
+            server.shutdown()
+            thread.join(timeout=10)
+
+    assert len(connections) == 2
+
+
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "127.0.0.1:9", "http://", "ftp://x"])
 def test_an_address_where_nothing_is_means_unavailable(url: str) -> None:
     failure(SignalsUnavailable, lambda: at(url))
