@@ -74,6 +74,7 @@ class Scorer:
         try:
             wanted = self.registry.resolve(self.selector)
             if self._loaded is not None and self._loaded.identity == wanted:
+                self._waiting, self.problem = None, None
                 return None
             if self._waiting is not None and self._waiting.identity == wanted:
                 return self._waiting

@@ -138,7 +138,7 @@ def test_a_server_that_stays_away_fails_the_run_in_the_end() -> None:
         (TrainingError("One class."), "One class."),
         (DefinitionError("No such property."), "No such property."),
         (NoModel("No version 9."), "No version 9."),
-        (KeyError("label"), "KeyError('label')"),
+        (KeyError("label"), "An error that was not expected (KeyError): its trace is in the log."),
     ],
 )
 def test_what_will_not_pass_is_tried_once_and_says_its_own_words(

@@ -298,3 +298,4 @@ def test_a_version_that_waits_is_forgotten_when_the_alias_goes_back(registry: Re
 
     assert not asyncio.run(scorer.follow(published))
     assert scorer.current().identity == first
+    assert scorer.problem is None
