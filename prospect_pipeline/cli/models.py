@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,10 +10,17 @@ from typing import TYPE_CHECKING
 import click
 
 from prospect_pipeline.cli.options import FOLDER, say
-from prospect_pipeline.settings import DEMO_USERS, DataSettings, RegistrySettings
+from prospect_pipeline.errors import SignalsError
+from prospect_pipeline.settings import (
+    DEMO_USERS,
+    DataSettings,
+    RegistrySettings,
+    SignalsSettings,
+)
 
 if TYPE_CHECKING:
     from prospect_pipeline.registry.champions import Champions, Change
+    from prospect_pipeline.registry.store import LoadedModel
 
 
 @click.command()
@@ -59,9 +67,31 @@ def _champions(data_dir: Path | None) -> Champions:
     from prospect_pipeline.registry.champions import Champions
     from prospect_pipeline.registry.store import Registry
 
-    registry = Registry(RegistrySettings.load(), DataSettings.load(data_dir=data_dir))
+    data = DataSettings.load(data_dir=data_dir)
+    registry = Registry(RegistrySettings.load(), data)
     registry.check()
-    return Champions(registry)
+    return Champions(registry, functools.partial(_confirm_published, data))
+
+
+def _confirm_published(data: DataSettings, loaded: LoadedModel) -> None:
+    """Raise SignalsError for a version whose attributes Signals has not; warn where unknown."""
+    from prospect_pipeline.signals.connection import connection
+    from prospect_pipeline.signals.deployment import is_published
+
+    group, version = loaded.group, loaded.identity.version
+    if group is None:
+        return
+    try:
+        there = is_published(connection(SignalsSettings.load(), data).sdk(), group)
+    except SignalsError as error:
+        say(f"Warning: it is not known whether Signals has published {group}. {error}")
+        return
+    if not there:
+        raise SignalsError(
+            f"Signals has not published {group}, which version {version} was trained on: it could "
+            f"score nobody. Set SIGNALS_GROUP_VERSION={group.version}, publish it by the job "
+            "deploy_configuration, and come again; or choose another version."
+        )
 
 
 def _say_changed(change: Change) -> None:

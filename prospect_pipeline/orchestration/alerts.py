@@ -7,19 +7,23 @@ webhook's address is a secret: it shows nowhere, and one that is away is logged 
 # Annotations stay real objects here: Dagster reads them.
 
 import logging
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import dagster as dg
 import requests
 
+from prospect_pipeline import errors
 from prospect_pipeline.orchestration.champion import champion
+from prospect_pipeline.redaction import shown_address, without_secrets
 from prospect_pipeline.settings import AutomationSettings
 
 SECONDS = 5
 MOST = 1000
 """Characters of an error that are sent."""
+
+MEANT = {"Failure", *(name for name, one in vars(errors).items() if isinstance(one, type))}
+"""Classes of errors that are raised on purpose, in words that are meant to be read."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,8 @@ def send(settings: AutomationSettings, alert: Alert, log: logging.Logger) -> boo
     """Post an alert where a webhook is set; return whether it was taken. Raises nothing."""
     if settings.alert_webhook is None:
         return False
-    alert = Alert(**asdict(alert) | {"words": _without_secrets(alert.words)[:MOST]})
+    words, url = without_secrets(alert.words)[:MOST], alert.url and shown_address(alert.url)
+    alert = replace(alert, words=words, url=url)
     try:
         reply = requests.post(
             settings.alert_webhook.get_secret_value(),
@@ -86,12 +91,17 @@ def send(settings: AutomationSettings, alert: Alert, log: logging.Logger) -> boo
 
 
 def _own_words(event: dg.DagsterEvent) -> str:
-    """Return the message of the error itself, without the classes and frames around it."""
+    """Return the message of the error itself, without the classes and frames around it.
+
+    Of an error that nobody expected only its class: it may quote a row of the data.
+    """
     error = getattr(event.event_specific_data, "error", None)
     if error is None:
         return event.message or ""
     while error.cause is not None:
         error = error.cause
+    if error.cls_name not in MEANT:
+        return f"An error that was not expected ({error.cls_name}): see the run in Dagster."
     return str(error.message.strip().split(": ", 1)[-1])
 
 
@@ -142,8 +152,3 @@ def _refused(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[str]:
 def _page(settings: AutomationSettings, run: dg.DagsterRun) -> str:
     pages = settings.dagster_ui_url
     return f"{pages.rstrip('/')}/runs/{run.run_id}" if pages else ""
-
-
-def _without_secrets(words: str) -> str:
-    """Leave out the user and password that an address may carry."""
-    return re.sub(r"://[^/@\s]+@", "://", words)

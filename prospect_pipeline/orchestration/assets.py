@@ -31,6 +31,7 @@ from prospect_pipeline.orchestration.retries import (
     retried_where_it_may_pass,
 )
 from prospect_pipeline.orchestration.trained_model import PINNED, SCORED
+from prospect_pipeline.redaction import shown_address
 from prospect_pipeline.registry.store import ModelVersion, Registry
 from prospect_pipeline.settings import DataSettings, DefinitionSettings, TrainingSettings
 from prospect_pipeline.signals.deployment import call, deploy
@@ -50,7 +51,8 @@ class AsOf(dg.Config):
     """The cohort's today: a run with it trains as if nothing had happened since."""
 
     as_of: str | None = Field(
-        None, description="ISO moment (UTC). Default: PROSPECT_AS_OF, else just after all events."
+        None,
+        description="ISO moment (UTC). Default: PROSPECT_AS_OF, else just after the last event.",
     )
 
 
@@ -101,7 +103,7 @@ def signals_configuration(
         context.log.warning(warning)
     since = deployed.backfill_since
     shown: dict[str, Any] = {
-        "signals": f"{connected.url} ({connected.kind})",
+        "signals": f"{shown_address(connected.url)} ({connected.kind})",
         "group": f"{group.name} version {group.version}",
         "service": settings.service_name,
         "changed": dg.MetadataValue.bool(deployed.changed),

@@ -4,6 +4,7 @@
 
 import io
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ import pandas as pd
 from prospect_pipeline.errors import DamagedModel, InputError
 from prospect_pipeline.orchestration import metadata
 from prospect_pipeline.orchestration.assets import GROUP
+from prospect_pipeline.orchestration.published import published
 from prospect_pipeline.orchestration.reported import (
     LAST_ROW,
     LEARNT_UNTIL,
@@ -21,7 +23,7 @@ from prospect_pipeline.orchestration.reported import (
     stored_decision,
     stored_evaluation,
 )
-from prospect_pipeline.orchestration.resources import RegistryResource
+from prospect_pipeline.orchestration.resources import RegistryResource, SignalsResource
 from prospect_pipeline.orchestration.retries import RETRIES, retried_where_it_may_pass
 from prospect_pipeline.orchestration.trained_model import SCORED
 from prospect_pipeline.registry.champions import Champions
@@ -33,7 +35,14 @@ from prospect_pipeline.training.bootstrap import Draws
 from prospect_pipeline.training.comparison import judges, worse_by
 from prospect_pipeline.training.evaluation import MODEL
 from prospect_pipeline.training.measures import Ranked
-from prospect_pipeline.training.promotion import Champion, Decision, Floors, Measured, decide
+from prospect_pipeline.training.promotion import (
+    Champion,
+    Decision,
+    Floors,
+    Gate,
+    Measured,
+    decide,
+)
 from prospect_pipeline.training.reliability import chance_error
 from prospect_pipeline.training.slices import Slice
 
@@ -48,12 +57,14 @@ def champion(
     training_dataframe: pd.DataFrame,
     registered_model: dict[str, str],
     registry: RegistryResource,
+    signals: SignalsResource,
 ) -> dg.MaterializeResult[Any]:
     """The version that the service uses: the new one, where it passes every gate.
 
     Without a champion the first version that can be served becomes it. Otherwise the new one has to
-    be trained on newer data, and not be worse on the same test visitors; whatever comes of it, the
-    reason is recorded with the version, and in its run, for the report.
+    be trained on newer data, not be worse on the same test visitors, and have its attributes
+    published; whatever comes of it, the reason is recorded with the version, and in its run, for
+    the report.
     """
     opened, settings = registry.open(), TrainingSettings.load()
     challenger = ModelVersion(**{k: registered_model[k] for k in ("name", "version", "run_id")})
@@ -68,7 +79,10 @@ def champion(
             decision = _made_champion_by(opened, challenger)
         else:
             floors = _floors(settings)
-            measured = _measured(opened, challenger, scored, test, found, draws)
+            measured = replace(
+                _measured(opened, challenger, scored, test, found, draws),
+                published=_published(signals, opened, challenger, first=before is None),
+            )
             present = _present(opened, before, scored, test, draws, floors) if before else None
             decision = decide(measured, present, floors)
             told = "promoted" if decision.promote else "refused"
@@ -129,6 +143,16 @@ def _measured(
         weak_slices=[f"{one.what} is {one.value}" for one in found if one.is_weak],
         served_difference=_served_difference(registry, version, scored, test),
     )
+
+
+def _published(
+    signals: SignalsResource, registry: Registry, version: ModelVersion, *, first: bool
+) -> Gate | None:
+    try:
+        group = registry.load(version).group
+    except DamagedModel:  # the gate `serves` says so
+        return None
+    return published(signals, group, first=first)
 
 
 def _served_difference(

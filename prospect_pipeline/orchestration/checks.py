@@ -11,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 import pandas as pd
+import pyarrow as pa
 from snowplow_signals import AttributeGroup
 
 from prospect_pipeline.attributes import prospect
@@ -77,10 +78,11 @@ def events_are_fresh(
 @retried_where_it_may_pass
 def events_arrive(warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """The last event is recent by the clock, whether or not a model is trained today."""
-    span = warehouse.open().span()
-    now = Clock.load().now(span.last)
+    opened, clock = warehouse.open(), Clock.load()
+    now = clock.now(opened.span().last if clock.needs_events else None)
+    last = opened.span(until=now).last  # one dated ahead says nothing of whether others arrive
     allowed = TrainingSettings.load().freshness_hours
-    found = continuity.check_freshness(span.last, span.last, now, allowed)
+    found = continuity.check_freshness(last, last, now, allowed)
     return result(replace(found, name="events_arrive"))
 
 
@@ -129,13 +131,26 @@ def _as_anchors(
     columns: Columns = "attributes",
     strictly_before: bool = False,
 ) -> pd.DataFrame:
-    """Return what a group is worth at some visitors' moments."""
+    made: pd.DataFrame = at_moments(
+        warehouse, group, settings, moments, columns, strictly_before
+    ).to_pandas()
+    return made
+
+
+def at_moments(
+    warehouse: Warehouse,
+    group: AttributeGroup,
+    settings: TrainingSettings,
+    moments: pd.DataFrame,
+    columns: Columns = "attributes",
+    strictly_before: bool = False,
+) -> pa.Table:
+    """Return what a group is worth at some visitors' moments, a row each in no order."""
     with tempfile.TemporaryDirectory(prefix="prospect-check-") as folder:
         anchors = Path(folder) / "anchors.parquet"
         moments.to_parquet(anchors, index=False)
         request = DatasetRequest(group, settings, columns, anchors, strictly_before)
-        made: pd.DataFrame = warehouse.training_set(request).table.to_pandas()
-    return made
+        return warehouse.training_set(request).table
 
 
 def _previous(

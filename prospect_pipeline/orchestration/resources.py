@@ -45,7 +45,10 @@ class ScoringService(Protocol):
         """Return where it is, None where none runs."""
 
     def score(self, address: str, domain_userid: str) -> dict[str, Any]:
-        """Return its answer for a visitor; raises StackError where it gives none."""
+        """Return its answer for a visitor, from which nothing follows, and its moment.
+
+        Raises StackError where it gives none.
+        """
 
 
 class EventSource(Protocol):

@@ -79,6 +79,11 @@ def _may_pass(error: Exception) -> bool:
 
 
 def _final(error: Exception) -> dg.Failure:
-    """Return an error, in its own words, as one that no retry policy applies to."""
-    words = str(error) if isinstance(error, ProspectError) else repr(error)
+    """Return an error as one that no retry policy applies to: in its own words, where it is ours.
+
+    Any other may quote anything: data, a password.
+    """
+    words = f"An error that was not expected ({type(error).__name__}): its trace is in the log."
+    if isinstance(error, ProspectError):
+        words = str(error)
     return dg.Failure(words, allow_retries=False)

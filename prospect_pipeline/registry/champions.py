@@ -12,7 +12,7 @@ import getpass
 import json
 import os
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from mlflow.exceptions import MlflowException
 
 from prospect_pipeline.errors import NoModel
-from prospect_pipeline.registry.store import ModelVersion, Registry
+from prospect_pipeline.registry.store import LoadedModel, ModelVersion, Registry
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,16 @@ class Change:
 
 
 class Champions:
-    """Moves the alias. Every method raises RegistryError where MLflow cannot be reached."""
+    """Moves the alias. Every method raises RegistryError where MLflow cannot be reached.
 
-    def __init__(self, registry: Registry) -> None:
+    ``confirm`` is given each version before it becomes champion, and may raise.
+    """
+
+    def __init__(
+        self, registry: Registry, confirm: Callable[[LoadedModel], None] | None = None
+    ) -> None:
         self.registry = registry
+        self.confirm = confirm
         self._prefix = f"{registry.settings.alias}."
 
     def current(self) -> ModelVersion | None:
@@ -86,7 +92,9 @@ class Champions:
             yield
 
     def _move(self, version: ModelVersion, who: str, why: str, *, back: bool) -> Change:
-        self.registry.load(version)
+        loaded = self.registry.load(version)
+        if self.confirm is not None:
+            self.confirm(loaded)
         present = self.current()
         at = datetime.now(UTC).isoformat(timespec="microseconds")
         previous = present.version if present else None

@@ -18,7 +18,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import mlflow
 import mlflow.xgboost
@@ -32,6 +31,7 @@ from mlflow.models import infer_signature
 from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.errors import DamagedModel, NoModel, RegistryError
 from prospect_pipeline.features import Encoder
+from prospect_pipeline.redaction import shown_address, without_secrets
 from prospect_pipeline.registry.attempts import Attempts
 from prospect_pipeline.registry.failures import FAILURES, files_that_are_there, first_line, kind
 from prospect_pipeline.scoring import Calibration, ScoringModel
@@ -78,11 +78,7 @@ class Registry:
     @property
     def address(self) -> str:
         """The tracking address without what may be secret in it."""
-        parts = urlsplit(self.uri)
-        if not parts.hostname:
-            return self.uri
-        host = parts.netloc.rpartition("@")[2]
-        return f"{parts.scheme}://{host}{parts.path.rstrip('/')}"
+        return shown_address(self.uri)
 
     def check(self) -> None:
         """Raise RegistryError, soon, where a registry server does not answer."""
@@ -227,7 +223,9 @@ class Registry:
         """Return a run's address in MLflow's web pages, the path alone where they are unknown."""
         with self.connected() as client:
             experiment = client.get_run(run_id).info.experiment_id
-        pages = self.settings.ui_url or (self.address if self.uri.startswith("http") else "")
+        pages = shown_address(self.settings.ui_url or "") or (
+            self.address if self.uri.startswith("http") else ""
+        )
         return f"{pages.rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
 
     def _register(self, logged: Any, run_id: str, attempts: Attempts) -> ModelVersion:
@@ -276,7 +274,7 @@ class Registry:
             yield MlflowClient(self.uri, self.uri)
         except FAILURES as error:
             said = str(error).strip() or type(error).__name__
-            reason = said.splitlines()[0].replace(self.uri, self.address)
+            reason = without_secrets(said.splitlines()[0].replace(self.uri, self.address))
             raise kind(error)(
                 f"MLflow at {self.address} cannot be used: {reason} Check MLFLOW_TRACKING_URI "
                 "and the server."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -13,6 +14,14 @@ DomainUserid = Annotated[
 ]
 Explain = Annotated[
     bool, Field(strict=True, description="Whether to say what drove the score, as `reasons`.")
+]
+DryRun = Annotated[
+    bool,
+    Field(
+        strict=True,
+        description="Whether the score is to have no consequences: no intervention follows from "
+        "it. The answer then says its `moment`.",
+    ),
 ]
 
 
@@ -52,3 +61,6 @@ class Prediction(BaseModel):
     )
     model: Model
     reasons: list[Reason] | None = Field(None, description="Largest first.")
+    moment: datetime | None = Field(
+        None, description="As of when the visitor was scored; with `dry_run` alone."
+    )

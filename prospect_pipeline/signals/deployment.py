@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from snowplow_signals import Service, Signals, SignalsAPIError, SignalsSandbox, StreamAttributeGroup
 from snowplow_signals.registry_client import RegistryObject
 
+from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.errors import DefinitionConflict, SignalsError, SignalsUnavailable
 
 SDK = Signals | SignalsSandbox
@@ -76,6 +77,15 @@ def deploy(signals: SDK, group: StreamAttributeGroup, service: Service) -> Deplo
     if wanted:
         call(lambda: signals.publish(wanted))
     return Deployment(changes, kept, tuple(warnings))
+
+
+def is_published(signals: SDK, group: GroupVersion) -> bool:
+    """Return whether Signals has a group's version published.
+
+    Raises SignalsUnavailable or SignalsError where it does not say.
+    """
+    known = call(lambda: signals.get_attribute_group(group.name, group.version))
+    return bool(_dump(known).get("is_published"))
 
 
 def call(request: Callable[[], T]) -> T | None:

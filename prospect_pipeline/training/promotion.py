@@ -39,7 +39,8 @@ class Measured:
     data and definition and what became of it (empty where there is none), ``chance_error`` the
     calibration error that may be by chance, ``weak_slices`` those where it is surely worse than
     their own base rate, ``served_difference`` how far the scores of the serving runtime are from
-    those of training at most, or why it does not load there.
+    those of training at most, or why it does not load there, ``published`` the gate of its
+    attributes in Signals, where that was asked.
     """
 
     version: str
@@ -51,6 +52,7 @@ class Measured:
     positive_rate: float
     weak_slices: Sequence[str]
     served_difference: float | str
+    published: Gate | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ SAME = 1e-6
 def decide(challenger: Measured, champion: Champion | None, floors: Floors) -> Decision:
     """Decide on a challenger; without a champion any version that can be served becomes it."""
     loads = _serves(challenger)
-    own = _floors(challenger, floors)
+    own = _floors(challenger, floors) + ((challenger.published,) if challenger.published else ())
     if champion is None:
         gates = (loads, *own)
         if not loads.passed:

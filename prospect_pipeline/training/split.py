@@ -109,9 +109,9 @@ def _require_apart(one: pd.DataFrame, other: pd.DataFrame) -> None:
     shared = sorted(set(one[KEY]) & set(other[KEY]))
     if shared:
         raise TrainingError(
-            f"{len(shared):,} visitors are on two sides of the split ({shared[0]} for one), so "
-            "that the model would be judged on whom it learnt from. Build the data again; each "
-            f"visitor has one {KEY}."
+            f"{len(shared):,} visitors are on two sides of the split, so that the model would be "
+            "judged on whom it learnt from. Build the data again; each visitor has one "
+            f"{KEY}."
         )
 
 

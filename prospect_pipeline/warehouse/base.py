@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -16,7 +16,7 @@ from prospect_pipeline.attributes.anchors import Anchoring
 from prospect_pipeline.attributes.sql import TrainingQuery
 from prospect_pipeline.errors import EventsError
 from prospect_pipeline.features import FEATURES, expression
-from prospect_pipeline.settings import TrainingSettings
+from prospect_pipeline.settings import Clock, TrainingSettings
 from prospect_pipeline.warehouse.fingerprint import Fingerprint
 
 Columns = Literal["features", "attributes"]
@@ -71,6 +71,7 @@ class DatasetRequest:
 
 
 Progress = Callable[[str], None]
+MICROSECOND = timedelta(microseconds=1)
 
 
 def silent(_: str) -> None:
@@ -169,6 +170,17 @@ def output_schema(query: TrainingQuery) -> pa.Schema:
     if query.anchors is None and query.anchoring.weighted:
         fields.append(("weight", pa.float64()))
     return pa.schema(fields)
+
+
+def just_after(span: EventSpan, until: Callable[[datetime], EventSpan]) -> datetime:
+    """Return as-of where none is given: just after the last event that the clock has reached.
+
+    One event that a wrong clock has dated far ahead pulls nothing with it. ``until`` gives the
+    span up to a moment. Where every event is ahead of the clock, it says nothing of them.
+    """
+    now = Clock.load().now(span.last)
+    last = until(now).last if span.first <= now < span.last else span.last
+    return last + MICROSECOND
 
 
 def require_rows(rows: int, anchoring: Anchoring, span: EventSpan) -> None:

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -26,6 +26,7 @@ from prospect_pipeline.warehouse.base import (
     EventSpan,
     Progress,
     TrainingSet,
+    just_after,
     output_schema,
     require_rows,
     silent,
@@ -107,7 +108,9 @@ class DuckDBWarehouse:
             events = EventFile(connection, self.events, key)
             events.create_view("atomic_events", ["derived_tstamp"])
             span = _span(connection, self.events)
-            as_of = request.settings.as_of_moment or span.last + timedelta(microseconds=1)
+            as_of = request.settings.as_of_moment or just_after(
+                span, lambda until: _span(connection, self.events, until)
+            )
             anchoring = request.anchoring(as_of).over(events.columns)
             events.create_view("atomic_events", needed_columns(request.group, anchoring))
             own = read_anchors(connection, request)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -28,6 +28,7 @@ from prospect_pipeline.warehouse.base import (
     EventSpan,
     Progress,
     TrainingSet,
+    just_after,
     output_schema,
     require_rows,
     silent,
@@ -79,7 +80,9 @@ class SnowflakeWarehouse:
         """Build a training set; raises EventsError, AnchorsError or DefinitionError."""
         with self._connected() as connection:
             span = self._span(connection, None)
-            as_of = request.settings.as_of_moment or span.last + timedelta(microseconds=1)
+            as_of = request.settings.as_of_moment or just_after(
+                span, lambda until: self._span(connection, until)
+            )
             there = self._columns(connection, request)
             anchoring = request.anchoring(as_of).over(there)
             query = TrainingQuery(

@@ -112,6 +112,28 @@ def test_a_failed_run_is_told_in_the_words_of_its_error(
     }
 
 
+def test_of_an_error_that_nobody_expected_only_its_class_is_told(
+    receiver: Receiver, instance: dg.DagsterInstance
+) -> None:
+    @dg.asset(name="one")
+    @retried_where_it_may_pass
+    def caught() -> None:
+        raise KeyError("visitor 8e554b10")
+
+    @dg.asset(name="other")
+    def uncaught() -> None:
+        raise ValueError("visitor 8e554b10")
+
+    run(instance, caught)
+    run(instance, uncaught)
+
+    assert [told["words"] for told in receiver.told] == [
+        "An error that was not expected (KeyError): see the run in Dagster.",
+        "An error that was not expected (ValueError): see the run in Dagster.",
+    ]
+    assert "8e554b10" not in str(receiver.told)
+
+
 def test_data_that_is_unfit_is_told_in_the_words_of_the_check(
     receiver: Receiver, instance: dg.DagsterInstance
 ) -> None:

@@ -153,7 +153,7 @@ def test_a_server_that_stays_away_fails_the_run_in_the_end() -> None:
         (NoModel("No version 9."), "No version 9."),
         (RegistryRefused("No such parameter."), "No such parameter."),
         (DamagedModel("Version 9 is damaged."), "Version 9 is damaged."),
-        (KeyError("label"), "KeyError('label')"),
+        (KeyError("label"), "An error that was not expected (KeyError): its trace is in the log."),
     ],
 )
 def test_what_will_not_pass_is_tried_once_and_says_its_own_words(

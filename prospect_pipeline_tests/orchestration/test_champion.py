@@ -13,22 +13,31 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from snowplow_signals import SignalsSandbox
 
-from prospect_pipeline.errors import RegistryError
-from prospect_pipeline.orchestration.assets import evaluation_report, registered_model
+from prospect_pipeline.attributes.version import GroupVersion
+from prospect_pipeline.errors import RegistryError, SignalsUnavailable
+from prospect_pipeline.orchestration.assets import PINNED, evaluation_report, registered_model
 from prospect_pipeline.orchestration.champion import (
     _floors,
     _made_champion_by,
     _present,
     champion,
 )
-from prospect_pipeline.orchestration.resources import RegistryResource, parquet_frames
+from prospect_pipeline.orchestration.published import published
+from prospect_pipeline.orchestration.resources import (
+    RegistryResource,
+    SignalsResource,
+    parquet_frames,
+)
 from prospect_pipeline.registry.champions import Champions
 from prospect_pipeline.registry.store import LoadedModel, ModelVersion, Registry
 from prospect_pipeline.settings import DataSettings, RegistrySettings, TrainingSettings
 from prospect_pipeline.training.bootstrap import Draws
 from prospect_pipeline.training.promotion import Floors
 from prospect_pipeline_tests.registry.models import register_champion, tiny_model
+from prospect_pipeline_tests.sandbox.conftest import TOKEN, signals_over
+from prospect_pipeline_tests.signals.versions import FIRST, PINNED_FIRST, PINNED_SECOND, SECOND
 from prospect_pipeline_tests.training import signal_frame
 
 
@@ -50,6 +59,7 @@ def retrain(
     fingerprint: str | None = None,
     assets: Sequence[dg.AssetsDefinition] = JUDGED,
     last_event: str | None = None,
+    group: GroupVersion = PINNED_FIRST,
 ) -> dict[str, Any]:
     """Train on a frame that was built in some week, and return what is shown of the champion.
 
@@ -66,6 +76,7 @@ def retrain(
             "group": "g version 1", "window": f"week {week}", "sql": "SELECT 1",
             "horizon": "60 minutes", "goal": "submit_form", "dropped": {}, "events": len(frame),
             "rows": len(frame), "positives": int(frame["label"].sum()),
+            PINNED: group.to_json(),
         }  # fmt: skip
         return made
 
@@ -73,7 +84,11 @@ def retrain(
         done = dg.materialize(
             [training_dataframe, *assets],
             instance=instance,
-            resources={"registry": RegistryResource(), "frames": parquet_frames},
+            resources={
+                "registry": RegistryResource(),
+                "frames": parquet_frames,
+                "signals": SignalsResource(),
+            },
         )
     shown = {
         name: entry.value
@@ -327,3 +342,66 @@ def test_a_champion_made_by_hand_stays_it_without_a_decision_of_its_own(
 
     assert refused["promoted"] is False
     assert (again.promote, again.reason, again.gates) == (True, "It is the champion already.", ())
+
+
+@pytest.fixture
+def signals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SignalsSandbox]:
+    """A Signals that is configured, with the first version of the group published."""
+    with signals_over(DataSettings.load(data_dir=tmp_path / "signals")) as sdk:
+        monkeypatch.setenv("SP_SANDBOX_URL", str(sdk.api_client.api_url))
+        monkeypatch.setenv("SP_SANDBOX_TOKEN", TOKEN)
+        sdk.publish([FIRST])
+        yield sdk
+
+
+def gates(registry: Registry, version: str) -> dict[str, tuple[bool, str]]:
+    stored = json.loads(registry.read_artifact(registry.resolve(version).run_id, "decision.json"))
+    return {gate["name"]: (gate["passed"], gate["words"]) for gate in stored["gates"]}
+
+
+def test_a_challenger_waits_until_its_attributes_are_published(
+    registry: Registry, signals: SignalsSandbox
+) -> None:
+    title = "attribute group 'prospect_scoring_tutorial' version"
+    retrain(signal_frame(6000, seed=1), week=0)
+
+    newer = signal_frame(6000, seed=2)
+    refused = retrain(newer, week=1, group=PINNED_SECOND)
+    signals.publish([SECOND])
+    promoted = retrain(newer, week=1, group=PINNED_SECOND, fingerprint="again")
+
+    assert gates(registry, "1")["published"] == (True, f"Signals has published {title} 1")
+    assert (refused["version"], refused["promoted"]) == ("1", False)
+    assert f"Signals has not published {title} 2, which it was trained on" in refused["reason"]
+    assert "deploy_configuration" in refused["reason"]
+    assert (promoted["version"], promoted["promoted"]) == ("3", True)
+    assert gates(registry, "3")["published"] == (True, f"Signals has published {title} 2")
+
+
+def test_a_first_version_becomes_champion_and_it_is_said_that_its_attributes_are_missing(
+    registry: Registry, signals: SignalsSandbox
+) -> None:
+    found = retrain(signal_frame(3000, seed=1), week=0, group=PINNED_SECOND)
+
+    assert (found["version"], found["promoted"]) == ("1", True)
+    assert "It is below what a later one must reach: Signals has not published" in found["reason"]
+
+
+def test_without_any_signals_it_is_said_that_nothing_was_looked_up(registry: Registry) -> None:
+    found = retrain(signal_frame(3000, seed=1), week=0)
+
+    assert found["promoted"]
+    passed, words = gates(registry, "1")["published"]
+    assert passed
+    assert "is not known (No local Signals runs" in words
+
+
+def test_a_configured_signals_that_is_away_is_asked_again_and_moves_nothing(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SP_SANDBOX_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("SP_SANDBOX_TOKEN", TOKEN)
+
+    assert published(SignalsResource(), PINNED_FIRST, first=True).passed
+    with pytest.raises(SignalsUnavailable, match="does not answer"):
+        published(SignalsResource(), PINNED_FIRST, first=False)

@@ -175,9 +175,10 @@ def test_a_value_that_counts_a_later_event_is_named(
     assert check.severity == dg.AssetCheckSeverity.ERROR
     assert check.description.startswith("1 of 100 values change when the events after 2026-04-26")
     assert (
-        "The first: num_page_views_l7d of ann at 2026-04-26T12:00:00+00:00 was 5 and is 4."
+        "The first: num_page_views_l7d at 2026-04-26T12:00:00+00:00, of the visitor whom"
         in check.description
     )
+    assert "ann" in facts(check)["first_differing"]
 
 
 class Peeking(DuckDBWarehouse):
@@ -228,7 +229,7 @@ def test_a_label_that_counts_its_own_row_is_found_out_and_stops_the_model(
     assert found(right, "labels_follow").passed
     assert facts(found(right, "labels_follow")) == {"rows": 17, "differing": 0}
     assert (check.passed, check.blocking) == (False, True)
-    assert facts(check) == {"rows": 17, "differing": 1}
+    assert facts(check) == {"rows": 17, "differing": 1, "first_differing": "bob"}
 
 
 def test_labels_of_anchors_of_ones_own_are_not_checked(
@@ -296,6 +297,65 @@ def test_events_that_no_longer_arrive_warn_without_a_training(
     assert check.severity == dg.AssetCheckSeverity.WARN
     assert facts(check)["age_hours"] == pytest.approx(hours)
     assert result.get_asset_materialization_events() == []
+
+
+AHEAD = event("ahead", NOW + 4 * 365 * DAY)
+
+
+def test_an_event_dated_ahead_does_not_hide_that_no_others_arrive(
+    events: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write([*EVENTS, AHEAD], events)
+    last = NOW - 3 * HOUR + 10 * MINUTE
+    monkeypatch.setenv("PROSPECT_CLOCK", (last + 60 * HOUR).isoformat())
+
+    result = build_defs().resolve_job_def("look_at_events").execute_in_process(instance=instance)
+
+    [check] = result.get_asset_check_evaluations()
+    assert not check.passed
+    assert facts(check)["age_hours"] == pytest.approx(60)
+    assert facts(check)["last_event"] == last.isoformat()
+
+
+@pytest.mark.parametrize(
+    ("clock", "last"),
+    [
+        (NOW.isoformat(), NOW - 3 * HOUR + 10 * MINUTE),
+        ("last-event", NOW + 4 * 365 * DAY),
+        ((NOW - 4 * DAY).isoformat(), NOW - 5 * DAY + 45 * MINUTE),
+    ],
+)
+def test_without_an_as_of_a_training_goes_by_the_last_event_that_the_clock_has_reached(
+    events: Path,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+    clock: str,
+    last: datetime,
+) -> None:
+    write([*EVENTS, AHEAD], events)
+    monkeypatch.setenv("PROSPECT_AS_OF", "")
+    monkeypatch.setenv("PROSPECT_CLOCK", clock)
+
+    result = run(instance)
+
+    assert result.success
+    attrs = pd.read_parquet(stored()).attrs
+    assert attrs["as_of"] == (last + timedelta(microseconds=1)).isoformat()
+    assert attrs["last_event"] == last.isoformat()
+
+
+def test_a_clock_that_is_behind_every_event_bounds_nothing(
+    events: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROSPECT_AS_OF", "")
+    monkeypatch.setenv("PROSPECT_CLOCK", (NOW - 90 * DAY).isoformat())
+    request = DatasetRequest(
+        prospect.attribute_group(DefinitionSettings.load()), TrainingSettings.load()
+    )
+
+    made = DuckDBWarehouse(events).training_set(request)
+
+    assert made.anchoring.as_of == NOW - 3 * HOUR + 10 * MINUTE + timedelta(microseconds=1)
 
 
 def test_rows_that_leave_their_own_moment_out_are_computed_again_likewise(

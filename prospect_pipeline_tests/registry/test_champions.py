@@ -14,6 +14,7 @@ from prospect_pipeline.errors import NoModel, RegistryError
 from prospect_pipeline.registry.champions import Champions, Change, earlier, whoever
 from prospect_pipeline.registry.store import ModelVersion, Registry
 from prospect_pipeline_tests.registry.models import register, registry_in, tiny_model
+from prospect_pipeline_tests.signals.versions import PINNED_FIRST
 
 MODEL = tiny_model()
 
@@ -193,3 +194,16 @@ def test_a_person_promotes_and_goes_back_by_one_command(
     assert [change.why for change in Champions(registry).history()] == [
         "a start", "newer", "odd scores"
     ]  # fmt: skip
+
+
+def test_without_a_signals_to_ask_a_person_is_warned_and_not_held_up(
+    registry: Registry, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODEL_NAME", registry.settings.model_name)
+    register(registry, MODEL, group=PINNED_FIRST)
+
+    said = told("promote", "1", folder=folder)
+
+    assert said.startswith(f"Warning: it is not known whether Signals has published {PINNED_FIRST}")
+    assert "No local Signals runs" in said
+    assert said.endswith("Version 1 is the champion now (there was none before).")

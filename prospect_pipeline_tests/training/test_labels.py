@@ -81,9 +81,9 @@ def test_a_label_that_counts_the_rows_own_event_is_named(warehouse: DuckDBWareho
 
     assert (found.passed, found.blocking) == (False, True)
     assert found.facts["differing"] == 1
-    assert f"The first: ann at {(START + 40 * MINUTE).isoformat()} has label 1." in (
-        found.description
-    )
+    assert found.facts["first_differing"] == "ann"
+    assert "ann" not in found.description
+    assert f"names, at {(START + 40 * MINUTE).isoformat()}, has label 1." in found.description
 
 
 def test_a_label_that_looks_further_than_the_horizon_is_named(warehouse: DuckDBWarehouse) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from prospect_pipeline.training.bootstrap import Interval
-from prospect_pipeline.training.promotion import Champion, Floors, Measured, decide
+from prospect_pipeline.training.promotion import Champion, Floors, Gate, Measured, decide
 
 MONDAY = datetime(2026, 5, 4, tzinfo=UTC)
 GOOD = Measured("8", MONDAY, "", 150, 0.01, 0.005, 0.1, (), 1e-9)
@@ -34,6 +34,7 @@ def test_a_challenger_that_passes_every_gate_takes_the_place() -> None:
         ("serves", {"served_difference": "ValueError: truncated"}),
         ("serves", {"served_difference": 1e-3}),
         ("enough_converters", {"converters": 29}),
+        ("published", {"published": Gate("published", False, "Signals has not")}),
         ("calibrated", {"calibration_error": 0.026}),
         ("every_slice", {"weak_slices": ("device Tablet",)}),
         ("other_data", {"twin": "version 7, which is the champion"}),
