@@ -79,6 +79,23 @@ FEATURES: tuple[Feature, ...] = (
 
 COLUMNS: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
 
+
+@dataclass(frozen=True)
+class Ratio:
+    """One count per another, which trees find slowly by themselves: 0 where there is neither."""
+
+    name: str
+    of: str
+    per: str
+
+
+RATIOS: tuple[Ratio, ...] = (
+    Ratio("page_pings_per_page_view_l7d", "num_page_pings_l7d", "num_page_views_l7d"),
+    Ratio("page_pings_per_page_view_l30d", "num_page_pings_l30d", "num_page_views_l30d"),
+    Ratio("form_engagements_per_session_l7d", "num_form_engagements_l7d", "num_sessions_l7d"),
+)
+"""What the encoder makes of the columns beside them: no column, and nothing that a caller gives."""
+
 MOST = 2**53
 """Beyond it whole numbers are not exact in JSON (RFC 8259, section 6), nor as floats."""
 
@@ -145,7 +162,7 @@ def vector(attributes: Mapping[str, Any], moment: datetime) -> dict[str, Value]:
 
 @dataclass(frozen=True)
 class Encoder:
-    """Columns to floats: counts as they are, categories as their place in a vocabulary.
+    """Columns to floats: counts as they are, categories as their place in a vocabulary, and ratios.
 
     The vocabulary is fitted once, on the training part, and travels with the model. A category
     that it does not hold becomes NaN, which XGBoost sends the way of missing values; so do nulls
@@ -154,9 +171,14 @@ class Encoder:
 
     columns: tuple[str, ...]
     vocabulary: dict[str, tuple[Value, ...]]
+    ratios: tuple[Ratio, ...] = ()
     _codes: dict[str, dict[Value, float]] = field(init=False, repr=False, compare=False)
+    _places: tuple[tuple[int, int, int], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        places = {name: place for place, name in enumerate(self.names)}
+        ratios = [(places[one.name], places[one.of], places[one.per]) for one in self.ratios]
+        object.__setattr__(self, "_places", tuple(ratios))
         codes = {
             name: {category: float(code) for code, category in enumerate(categories)}
             for name, categories in self.vocabulary.items()
@@ -175,32 +197,43 @@ class Encoder:
             for feature in FEATURES
             if feature.categorical
         }
-        return cls(COLUMNS, vocabulary)
+        return cls(COLUMNS, vocabulary, RATIOS)
+
+    @property
+    def names(self) -> list[str]:
+        """What XGBoost is given: the columns, then the ratios."""
+        return [*self.columns, *(ratio.name for ratio in self.ratios)]
 
     @property
     def types(self) -> list[str]:
-        """XGBoost's feature types, in column order: ``c`` categorical, ``q`` quantitative."""
-        return ["c" if name in self.vocabulary else "q" for name in self.columns]
+        """XGBoost's feature types, in the names' order: ``c`` categorical, ``q`` quantitative."""
+        return ["c" if name in self.vocabulary else "q" for name in self.names]
+
+    @property
+    def owners(self) -> list[int]:
+        """Each name's column, by place: a ratio is counted to the column that it is of."""
+        own = {ratio.name: ratio.of for ratio in self.ratios}
+        return [self.columns.index(own.get(name, name)) for name in self.names]
 
     def encode(self, frame: pd.DataFrame) -> npt.NDArray[np.float64]:
-        """Return the matrix, shape (rows, columns).
+        """Return the matrix, shape (rows, names).
 
         Raises InputError where a column is missing or of another type.
         """
         check_columns(frame, self.columns)
-        encoded = np.empty((len(frame), len(self.columns)), dtype=np.float64)
+        encoded = np.empty((len(frame), len(self.names)), dtype=np.float64)
         for place, name in enumerate(self.columns):
             column = frame[name]
             codes = self._codes.get(name)
             encoded[:, place] = as_floats(column) if codes is None else column.map(codes)
-        return _known(encoded)
+        return self.derive(_known(encoded))
 
     def encode_one(self, values: Mapping[str, Value]) -> npt.NDArray[np.float64]:
-        """Return the same for one row given as a mapping, shape (1, columns).
+        """Return the same for one row given as a mapping, shape (1, names).
 
         Raises InputError where a column is missing or cannot be encoded.
         """
-        row = np.empty((1, len(self.columns)), dtype=np.float64)
+        row = np.empty((1, len(self.columns) + len(self.ratios)), dtype=np.float64)
         name = ""
         try:
             for place, name in enumerate(self.columns):
@@ -208,7 +241,13 @@ class Encoder:
                 row[0, place] = values[name] if codes is None else codes.get(values[name], np.nan)
         except (KeyError, TypeError, ValueError, OverflowError):
             raise self._refused(values, name) from None
-        return _known(row)
+        return self.derive(_known(row))
+
+    def derive(self, encoded: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Fill in the ratios of a matrix, shape (..., names), from its columns, and return it."""
+        for place, of, per in self._places:
+            encoded[..., place] = encoded[..., of] / np.maximum(encoded[..., per], 1)
+        return encoded
 
     def _refused(self, values: Mapping[str, Value], name: str) -> InputError:
         found = f"of type {type(values[name]).__name__}" if name in values else "missing"
@@ -223,6 +262,7 @@ class Encoder:
         return {
             "columns": list(self.columns),
             "vocabulary": {name: list(values) for name, values in self.vocabulary.items()},
+            "ratios": [[ratio.name, ratio.of, ratio.per] for ratio in self.ratios],
         }
 
     @classmethod
@@ -231,6 +271,7 @@ class Encoder:
         return cls(
             tuple(stored["columns"]),
             {name: tuple(values) for name, values in stored["vocabulary"].items()},
+            tuple(Ratio(*ratio) for ratio in stored.get("ratios", ())),
         )
 
 

@@ -12,6 +12,7 @@ from prospect_pipeline.errors import InputError
 from prospect_pipeline.features import (
     COLUMNS,
     FEATURES,
+    RATIOS,
     Encoder,
     check_columns,
     expression,
@@ -153,11 +154,14 @@ def test_the_vocabulary_is_sorted_and_of_the_categorical_columns_alone() -> None
     assert list(encoder.vocabulary) == CATEGORICAL
     assert encoder.vocabulary["latest_app_id"] == ("docs", "website")
     assert encoder.vocabulary["day_of_week"] == (1, 3, 7)
-    assert encoder.types == ["c" if name in CATEGORICAL else "q" for name in TUTORIAL]
+    kinds = ["c" if name in CATEGORICAL else "q" for name in TUTORIAL]
+    assert encoder.types == kinds + ["q"] * len(RATIOS)
 
 
 def test_counts_stay_and_categories_become_their_place() -> None:
-    encoded = pd.DataFrame(Encoder.fit(SMALL).encode(SMALL), columns=TUTORIAL)
+    encoder = Encoder.fit(SMALL)
+
+    encoded = pd.DataFrame(encoder.encode(SMALL), columns=encoder.names)
 
     assert encoded["latest_app_id"].tolist() == [1.0, 0.0, 1.0]
     assert encoded["day_of_week"].tolist() == [0.0, 2.0, 1.0]
@@ -185,7 +189,43 @@ def test_one_row_is_encoded_as_in_a_frame() -> None:
 
 
 def test_an_empty_frame_is_encoded_as_no_rows() -> None:
-    assert Encoder.fit(SMALL).encode(SMALL.head(0)).shape == (0, 20)
+    assert Encoder.fit(SMALL).encode(SMALL.head(0)).shape == (0, 23)
+
+
+def test_a_ratio_is_one_count_per_another_and_0_where_there_is_neither() -> None:
+    encoder = Encoder.fit(SMALL)
+    rows = [
+        columns(num_page_pings_l7d=6, num_page_views_l7d=4),
+        columns(num_page_pings_l7d=3, num_form_engagements_l7d=2, num_sessions_l7d=2),
+        columns(num_page_views_l30d=5),
+    ]
+
+    encoded = pd.DataFrame(encoder.encode(pd.DataFrame(rows)), columns=encoder.names)
+
+    assert encoder.names == [
+        *COLUMNS,
+        "page_pings_per_page_view_l7d",
+        "page_pings_per_page_view_l30d",
+        "form_engagements_per_session_l7d",
+    ]
+    assert encoded["page_pings_per_page_view_l7d"].tolist() == [1.5, 3.0, 0.0]
+    assert encoded["page_pings_per_page_view_l30d"].tolist() == [0.0, 0.0, 0.0]
+    assert encoded["form_engagements_per_session_l7d"].tolist() == [0.0, 1.0, 0.0]
+
+
+def test_a_ratio_of_what_is_missing_is_missing() -> None:
+    encoder = Encoder.fit(SMALL)
+
+    encoded = encoder.encode_one(columns(num_page_pings_l7d=1e300, num_page_views_l7d=4))
+
+    assert np.isnan(encoded[0, encoder.names.index("page_pings_per_page_view_l7d")])
+
+
+def test_an_encoder_of_a_version_without_ratios_has_none() -> None:
+    stored = Encoder.fit(SMALL).to_dict()
+    del stored["ratios"]
+
+    assert Encoder.from_dict(stored).encode(SMALL).shape == (3, 20)
 
 
 def test_an_encoder_comes_back_from_json_as_it_was() -> None:
@@ -289,7 +329,8 @@ def test_nulls_infinite_and_huge_numbers_are_missing() -> None:
         latest_app_id=None,
     )
 
-    encoded = pd.DataFrame(Encoder.fit(SMALL).encode(odd), columns=TUTORIAL)
+    encoder = Encoder.fit(SMALL)
+    encoded = pd.DataFrame(encoder.encode(odd), columns=encoder.names)[TUTORIAL]
 
     assert encoded["num_apps_l7d"].isna().all()
     assert encoded["num_apps_l30d"].tolist()[::2] == [1, 3]

@@ -39,7 +39,7 @@ def matrix(encoder: Encoder, frame: pd.DataFrame, label: Any = None) -> xgboost.
     return xgboost.DMatrix(
         encoder.encode(frame),
         label=label,
-        feature_names=list(COLUMNS),
+        feature_names=encoder.names,
         feature_types=encoder.types,
         enable_categorical=True,
         nthread=1,

@@ -296,7 +296,7 @@ class Registry:
 
 def _log_model(model: ScoringModel, example: pd.DataFrame, group: GroupVersion | None) -> Any:
     """Log a model to MLflow's open run, and return what MLflow knows of it."""
-    encoded = pd.DataFrame(model.encoder.encode(example), columns=list(model.encoder.columns))
+    encoded = pd.DataFrame(model.encoder.encode(example), columns=model.encoder.names)
     return mlflow.xgboost.log_model(
         model.booster,
         name="model",

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 
 from prospect_pipeline.settings.base import _Settings, parse_moment
 
-DEMO_USERS = 20_000
+DEMO_USERS = 60_000
 DEMO_SEED = 0
 
 

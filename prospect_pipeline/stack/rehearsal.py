@@ -173,7 +173,7 @@ class _Best:
         return xgboost.DMatrix(
             self.encoder.encode(frame),
             frame["p_true"],
-            feature_names=list(self.encoder.columns),
+            feature_names=self.encoder.names,
             feature_types=self.encoder.types,
             enable_categorical=True,
             nthread=THREADS,

@@ -188,7 +188,7 @@ def _matrix(encoder: Encoder, frame: pd.DataFrame) -> xgboost.DMatrix:
         encoder.encode(frame),
         label=frame["label"].to_numpy(np.float64),
         weight=weights(frame),
-        feature_names=list(encoder.columns),
+        feature_names=encoder.names,
         feature_types=encoder.types,
         enable_categorical=True,
         nthread=THREADS,

@@ -21,7 +21,7 @@ from prospect_pipeline.errors import TrainingError
 from prospect_pipeline.training.dataset import KEY, converters, first_seen
 
 PARTS = ("train", "validation", "calibration", "test")
-SHARES = (0.55, 0.15, 0.1, 0.2)
+SHARES = (0.55, 0.17, 0.08, 0.2)
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def score(table: Table, events: Path) -> None:
     data = xgboost.DMatrix(
         matrix,
         frame["label"],
-        feature_names=list(encoder.columns),
+        feature_names=encoder.names,
         feature_types=encoder.types,
         enable_categorical=True,
     )

@@ -38,7 +38,7 @@ def tiny_model(seed: int = 0) -> ScoringModel:
     matrix = xgboost.DMatrix(
         encoder.encode(known),
         label=known["label"],
-        feature_names=list(COLUMNS),
+        feature_names=encoder.names,
         feature_types=encoder.types,
         enable_categorical=True,
         nthread=1,

@@ -17,7 +17,7 @@ from fastapi.responses import JSONResponse
 from mlflow import MlflowClient
 
 from prospect_pipeline.errors import DamagedModel, NoModel, RegistryError, RegistryRefused
-from prospect_pipeline.features import COLUMNS, Encoder
+from prospect_pipeline.features import Encoder
 from prospect_pipeline.registry.champions import Champions
 from prospect_pipeline.registry.store import ModelVersion, Registry
 from prospect_pipeline_tests.registry.models import (
@@ -179,7 +179,7 @@ def test_the_signature_has_the_models_columns_as_doubles(
     signature = info(logged[1]).signature
 
     columns = [(column["name"], column["type"]) for column in signature.inputs.to_dict()]
-    assert columns == [(name, "double") for name in COLUMNS]
+    assert columns == [(name, "double") for name in MODEL.encoder.names]
     assert [part["type"] for part in signature.outputs.to_dict()] == ["tensor"]
 
 
@@ -191,7 +191,7 @@ def test_the_input_example_is_stored_as_xgboost_is_given_it(
 
     stored = json.loads((folder / "input_example.json").read_text())
 
-    assert stored["columns"] == list(COLUMNS)
+    assert stored["columns"] == MODEL.encoder.names
     assert np.array_equal(
         np.array(stored["data"], float), MODEL.encoder.encode(example), equal_nan=True
     )

@@ -70,7 +70,7 @@ def test_weights_count_in_each_part_that_something_is_learnt_from() -> None:
 
     assert rounds.log_loss < 0.8 * plain.search.chosen.log_loss
     assert decided.calibration.intercept < plain.model.calibration.intercept
-    assert decided.threshold < plain.model.threshold
+    assert decided.threshold != plain.model.threshold
 
 
 def judged(negative: float) -> Evaluation:

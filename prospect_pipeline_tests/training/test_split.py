@@ -185,5 +185,5 @@ def test_a_split_with_a_visitor_on_both_sides_cannot_be_made(one: str, other: st
     made = split(frame(*[row for n in range(20) for row in both(f"v{n:02}", n * DAY)]), HOUR)
     parts = {**vars(made), other: pd.concat([getattr(made, other), getattr(made, one).head(1)])}
 
-    with pytest.raises(TrainingError, match=r"1 visitors are on two sides .*\((v00|v11) for one\)"):
+    with pytest.raises(TrainingError, match=r"^1 visitors are on two sides of the split"):
         Split(**parts)
