@@ -13,7 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 import xgboost
 
-from prospect_pipeline.features import Encoder, Value
+from prospect_pipeline.encoder import Encoder
+from prospect_pipeline.features import Value
 
 EPSILON = 1e-6
 """A score stays this far from 0 and 1, so that it is never a certainty."""

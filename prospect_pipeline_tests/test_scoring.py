@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 import xgboost
 
+from prospect_pipeline.encoder import Encoder
 from prospect_pipeline.errors import InputError
-from prospect_pipeline.features import COLUMNS, FEATURES, Encoder
+from prospect_pipeline.features import COLUMNS, FEATURES
 from prospect_pipeline.scoring import EPSILON, ScoringModel
 
 TEXTS = [feature.name for feature in FEATURES if feature.kind == "text"]

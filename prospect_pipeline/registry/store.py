@@ -29,8 +29,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
 
 from prospect_pipeline.attributes.version import GroupVersion
+from prospect_pipeline.encoder import Encoder
 from prospect_pipeline.errors import DamagedModel, NoModel, RegistryError
-from prospect_pipeline.features import Encoder
 from prospect_pipeline.redaction import shown_address, without_secrets
 from prospect_pipeline.registry.attempts import Attempts
 from prospect_pipeline.registry.failures import FAILURES, files_that_are_there, first_line, kind

@@ -23,7 +23,8 @@ import pandas as pd
 import xgboost
 
 from prospect_pipeline.attributes import prospect
-from prospect_pipeline.features import Encoder
+from prospect_pipeline.encoder import Encoder
+from prospect_pipeline.features import COLUMNS
 from prospect_pipeline.sandbox.generator import generate
 from prospect_pipeline.scoring import EPSILON, Floats
 from prospect_pipeline.settings import DefinitionSettings, TrainingSettings
@@ -44,6 +45,7 @@ SETTINGS = TrainingSettings.model_construct()  # the defaults: the environment i
 FIRST_SEED = 100
 """Training's parameters were chosen on earlier ones: these were never looked at for it."""
 
+TRUE = "p_true"
 END = datetime(2026, 11, 1, tzinfo=UTC)
 BEST, TRUTH, BASE, TUTORIAL = "best possible", "truth", "base rate", "tutorial pipeline"
 BEST_PARAMS: dict[str, Any] = {
@@ -113,8 +115,14 @@ def rehearse(seeds: int, users: int, say: Callable[[str], None]) -> Rehearsal:
     """Judge as many seeds; raises TrainingError where there are too few visitors."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        say(f"Learning the best possible score from {OTHERS * users:,} other visitors ...")
-        best = _Best(_frame(OTHERS * users, OTHERS_SEED, folder))
+        others = []
+        for number in range(OTHERS):  # one after the other: they need a tenth of the memory
+            say(f"Drawing other visitors: {number * users:,} of {OTHERS * users:,} ...")
+            drawn = _frame(users, OTHERS_SEED + number, folder)
+            others.append(drawn[[KEY, *COLUMNS, TRUE]])
+        say("Learning the best possible score from them ...")
+        best = _Best(pd.concat(others, ignore_index=True))
+        del others, drawn
         judged = []
         for seed in range(FIRST_SEED, FIRST_SEED + seeds):
             say(f"Seed {seed}: training on its own {users:,} visitors ...")
@@ -172,7 +180,7 @@ class _Best:
     def _matrix(self, frame: pd.DataFrame) -> xgboost.DMatrix:
         return xgboost.DMatrix(
             self.encoder.encode(frame),
-            frame["p_true"],
+            frame[TRUE],
             feature_names=self.encoder.names,
             feature_types=self.encoder.types,
             enable_categorical=True,
@@ -186,7 +194,7 @@ def _frame(users: int, seed: int, folder: Path) -> pd.DataFrame:
     group = prospect.attribute_group(DefinitionSettings.model_construct())
     request = DatasetRequest(group, SETTINGS)
     frame: pd.DataFrame = DuckDBWarehouse(made.path).training_set(request).table.to_pandas()
-    truth = pd.read_parquet(made.truth_path, columns=["event_id", "p_true"])
+    truth = pd.read_parquet(made.truth_path, columns=["event_id", TRUE])
     return frame.merge(truth, on="event_id", validate="1:1")
 
 
@@ -195,7 +203,7 @@ def _judge(frame: pd.DataFrame, seed: int, best: _Best) -> Judged:
     model = train(parts, seed).model
     scored = score_test(parts.test, model, baselines(parts, seed))
     scored[BEST] = best.score(parts.test)
-    truth = parts.test["p_true"].clip(EPSILON, 1 - EPSILON).to_numpy()
+    truth = parts.test[TRUE].clip(EPSILON, 1 - EPSILON).to_numpy()
     scored[TRUTH] = truth
     scorers = [name for name in scored.columns if name not in IDENTITY]
     losses = {name: _expected_loss(truth, scored[name].to_numpy()) for name in scorers}

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple, TypedDict
 import numpy as np
 import pandas as pd
 
+from prospect_pipeline.encoder import as_floats, check_columns
 from prospect_pipeline.errors import TrainingError
-from prospect_pipeline.features import COLUMNS, FEATURES, as_floats, check_columns
+from prospect_pipeline.features import COLUMNS, FEATURES
 from prospect_pipeline.settings import TrainingSettings
 
 KEY = "domain_userid"

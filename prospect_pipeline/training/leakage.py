@@ -12,7 +12,8 @@ from typing import Any, cast
 
 import pandas as pd
 
-from prospect_pipeline.features import COLUMNS, check_columns
+from prospect_pipeline.encoder import check_columns
+from prospect_pipeline.features import COLUMNS
 from prospect_pipeline.training.dataset import KEY, Check, moments
 
 PART = 100

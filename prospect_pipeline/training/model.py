@@ -21,7 +21,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from prospect_pipeline.features import FEATURES, Encoder
+from prospect_pipeline.encoder import Encoder
+from prospect_pipeline.features import FEATURES
 from prospect_pipeline.scoring import Calibration, ScoringModel
 from prospect_pipeline.training.calibration import fit_calibration
 from prospect_pipeline.training.dataset import KEY, NUMERICAL

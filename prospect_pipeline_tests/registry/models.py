@@ -8,7 +8,8 @@ import pandas as pd
 import xgboost
 
 from prospect_pipeline.attributes.version import GroupVersion
-from prospect_pipeline.features import COLUMNS, FEATURES, Encoder
+from prospect_pipeline.encoder import Encoder
+from prospect_pipeline.features import COLUMNS, FEATURES
 from prospect_pipeline.registry.champions import Champions
 from prospect_pipeline.registry.store import ModelVersion, Registry
 from prospect_pipeline.scoring import ScoringModel

@@ -16,8 +16,8 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from mlflow import MlflowClient
 
+from prospect_pipeline.encoder import Encoder
 from prospect_pipeline.errors import DamagedModel, NoModel, RegistryError, RegistryRefused
-from prospect_pipeline.features import Encoder
 from prospect_pipeline.registry.champions import Champions
 from prospect_pipeline.registry.store import ModelVersion, Registry
 from prospect_pipeline_tests.registry.models import (

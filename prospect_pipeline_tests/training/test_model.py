@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from sklearn.metrics import log_loss
 
-from prospect_pipeline.features import COLUMNS, Encoder
+from prospect_pipeline.encoder import Encoder
+from prospect_pipeline.features import COLUMNS
 from prospect_pipeline.training.dataset import NUMERICAL
 from prospect_pipeline.training.model import (
     CATEGORICAL,
