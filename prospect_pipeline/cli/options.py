@@ -20,7 +20,7 @@ def cohort_options(command: Command) -> Command:
     options = (
         click.option("--events", type=FILE, help="Atomic events: CSV, gzipped CSV or Parquet."),
         click.option(
-            "--as-of", help="The cohort's today, ISO; default: just after the last event."
+            "--as-of", help="The cohort's today, ISO; default: just after the last event so far."
         ),
         click.option("--cohort", help="OLDEST:NEWEST days before as-of (60:30), or 'all'."),
         click.option("--json", "as_json", is_flag=True, help="End with a line of JSON."),

@@ -52,7 +52,7 @@ class AsOf(dg.Config):
 
     as_of: str | None = Field(
         None,
-        description="ISO moment (UTC). Default: PROSPECT_AS_OF, else just after the last event.",
+        description="ISO moment (UTC). Default: PROSPECT_AS_OF, else after the last event so far.",
     )
 
 

@@ -12,7 +12,7 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
-from prospect_pipeline.errors import DamagedModel, InputError
+from prospect_pipeline.errors import DamagedModel, InputError, RegistryRefused
 from prospect_pipeline.orchestration import metadata
 from prospect_pipeline.orchestration.assets import GROUP
 from prospect_pipeline.orchestration.published import published
@@ -27,7 +27,7 @@ from prospect_pipeline.orchestration.resources import RegistryResource, SignalsR
 from prospect_pipeline.orchestration.retries import RETRIES, retried_where_it_may_pass
 from prospect_pipeline.orchestration.trained_model import SCORED
 from prospect_pipeline.registry.champions import Champions
-from prospect_pipeline.registry.store import ModelVersion, Registry
+from prospect_pipeline.registry.store import LoadedModel, ModelVersion, Registry
 from prospect_pipeline.registry.twins import judged_twin
 from prospect_pipeline.settings import TrainingSettings
 from prospect_pipeline.training import dataset
@@ -47,7 +47,6 @@ from prospect_pipeline.training.reliability import chance_error
 from prospect_pipeline.training.slices import Slice
 
 SERVED_ROWS = 200
-EVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dg.asset(kinds={"mlflow"}, group_name=GROUP, retry_policy=RETRIES)
@@ -78,10 +77,11 @@ def champion(
         if before is not None and before.version == challenger.version:
             decision = _made_champion_by(opened, challenger)
         else:
-            floors = _floors(settings)
+            floors, loaded = _floors(settings), _loaded(opened, challenger)
             measured = replace(
-                _measured(opened, challenger, scored, test, found, draws),
-                published=_published(signals, opened, challenger, first=before is None),
+                _measured(opened, challenger, scored, found, draws),
+                served_difference=_served_difference(loaded, scored, test),
+                published=_published(signals, loaded, first=before is None),
             )
             present = _present(opened, before, scored, test, draws, floors) if before else None
             decision = decide(measured, present, floors)
@@ -91,21 +91,24 @@ def champion(
             opened.tag_version(challenger, {"decision": told, "reason": decision.reason})
             if decision.promote:
                 champions.promote(challenger, f"dagster run {context.run.run_id}", decision.reason)
-        after = champions.current()
     context.log.info(f"Version {challenger.version}: {decision.reason}")
-    return dg.MaterializeResult(
-        metadata={
-            "version": after.version if after else "none",
-            "challenger": challenger.version,
-            "promoted": dg.MetadataValue.bool(decision.promote),
-            "reason": decision.reason,
-            "gates": metadata.table([vars(gate) for gate in decision.gates], cell=300),
-            "slices": metadata.table([one.row() for one in found]),
-            "history": metadata.table(
-                [vars(change) for change in reversed(champions.history())], cell=120
-            ),
-        }
-    )
+    return dg.MaterializeResult(metadata=_shown(champions, challenger, decision, found))
+
+
+def _shown(
+    champions: Champions, challenger: ModelVersion, decision: Decision, found: list[Slice]
+) -> dict[str, Any]:
+    """Return what Dagster shows of a decision."""
+    present, history = champions.current(), reversed(champions.history())
+    return {
+        "version": present.version if present else "none",
+        "challenger": challenger.version,
+        "promoted": dg.MetadataValue.bool(decision.promote),
+        "reason": decision.reason,
+        "gates": metadata.table([vars(gate) for gate in decision.gates], cell=300),
+        "slices": metadata.table([one.row() for one in found]),
+        "history": metadata.table([vars(change) for change in history], cell=120),
+    }
 
 
 def _made_champion_by(registry: Registry, version: ModelVersion) -> Decision:
@@ -126,44 +129,49 @@ def _measured(
     registry: Registry,
     version: ModelVersion,
     scored: pd.DataFrame,
-    test: pd.DataFrame,
     found: list[Slice],
     draws: Draws,
 ) -> Measured:
+    """Return what is known of a challenger before it is loaded."""
     ranked = Ranked.of(scored["label"], scored[MODEL], 0.5)
     weight = draws.weights
     return Measured(
         version=version.version,
-        data_until=_data_until(registry.run_tags(version.run_id)),
+        data_until=datetime.fromisoformat(registry.run_tags(version.run_id)[LAST_ROW]),
         twin=judged_twin(Champions(registry), version),
         converters=dataset.converters(scored),
         calibration_error=ranked.measure(weight)["ece"],
         chance_error=chance_error(ranked, draws),
         positive_rate=float(np.average(scored["label"], weights=weight)),
         weak_slices=[f"{one.what} is {one.value}" for one in found if one.is_weak],
-        served_difference=_served_difference(registry, version, scored, test),
+        served_difference="it was not loaded",
     )
 
 
-def _published(
-    signals: SignalsResource, registry: Registry, version: ModelVersion, *, first: bool
-) -> Gate | None:
+def _loaded(registry: Registry, version: ModelVersion) -> LoadedModel | DamagedModel:
+    """Return a version as the service loads it, or why it does not load."""
     try:
-        group = registry.load(version).group
-    except DamagedModel:  # the gate `serves` says so
-        return None
-    return published(signals, group, first=first)
+        return registry.load(version)
+    except DamagedModel as error:
+        return error
+
+
+def _published(
+    signals: SignalsResource, loaded: LoadedModel | DamagedModel, *, first: bool
+) -> Gate | None:
+    """Return the gate that asks Signals; of what does not load the gate `serves` speaks."""
+    return (
+        None if isinstance(loaded, DamagedModel) else published(signals, loaded.group, first=first)
+    )
 
 
 def _served_difference(
-    registry: Registry, version: ModelVersion, scored: pd.DataFrame, test: pd.DataFrame
+    loaded: LoadedModel | DamagedModel, scored: pd.DataFrame, test: pd.DataFrame
 ) -> float | str:
     """Return how far the scores of the version as the service loads it are from training's."""
-    try:
-        model = registry.load(version).model
-    except DamagedModel as error:
-        return str(error)
-    step = max(len(test) // SERVED_ROWS, 1)
+    if isinstance(loaded, DamagedModel):
+        return str(loaded)
+    model, step = loaded.model, max(len(test) // SERVED_ROWS, 1)
     rows = test.iloc[::step][list(model.encoder.columns)].to_dict("records")
     served = np.array([model.score_one(row) for row in rows])  # type: ignore[arg-type]
     return float(np.abs(served - scored[MODEL].to_numpy()[::step]).max())
@@ -181,7 +189,7 @@ def _present(
 
     Of these it is measured on the visitors whom it has not learnt from, where there are enough.
     """
-    tags = registry.run_tags(version.run_id)
+    tags = _tags(registry, version)
     number, until = version.version, _data_until(tags)
     try:
         scores = registry.load(version).model.score(test)
@@ -192,9 +200,21 @@ def _present(
     return Champion(number, until, compared, chosen.words)
 
 
-def _data_until(tags: Mapping[str, str]) -> datetime:
-    """Return the moment of a version's last row; without such a tag it was before all others."""
-    return _moment(tags.get(LAST_ROW)) or EVER
+def _tags(registry: Registry, version: ModelVersion) -> dict[str, str]:
+    """Return the tags of a version's run, none where MLflow has the run no more."""
+    try:
+        return registry.run_tags(version.run_id)
+    except RegistryRefused:
+        return {}
+
+
+def _data_until(tags: Mapping[str, str]) -> datetime | None:
+    """Return the moment of a version's last row, as far as it is on record.
+
+    Earlier releases have recorded as-of and the last event: the earlier of these bounds it.
+    """
+    bounds = [_moment(tags.get(name)) for name in ("last_event", "as_of")]
+    return _moment(tags.get(LAST_ROW)) or min(filter(None, bounds), default=None)
 
 
 def _moment(text: str | None) -> datetime | None:

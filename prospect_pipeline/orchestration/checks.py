@@ -15,6 +15,7 @@ import pyarrow as pa
 from snowplow_signals import AttributeGroup
 
 from prospect_pipeline.attributes import prospect
+from prospect_pipeline.errors import EventsError
 from prospect_pipeline.orchestration import metadata
 from prospect_pipeline.orchestration.assets import atomic_events, training_dataframe
 from prospect_pipeline.orchestration.resources import WarehouseResource
@@ -70,7 +71,10 @@ def events_are_fresh(
     as_of = datetime.fromisoformat(training_dataframe.attrs["as_of"])
     given = training_dataframe.attrs["as_of_given"]
     now = as_of if given else Clock.load().now(as_of)
-    last = warehouse.open().span(until=now).last  # an event after it says nothing of the others
+    try:  # an event after it says nothing of the others
+        last = warehouse.open().span(until=now).last
+    except EventsError as error:
+        return result(dataset.Check("events_are_fresh", False, False, str(error)))
     return result(continuity.check_freshness(last, as_of, now, settings.freshness_hours))
 
 
@@ -80,7 +84,10 @@ def events_arrive(warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """The last event is recent by the clock, whether or not a model is trained today."""
     opened, clock = warehouse.open(), Clock.load()
     now = clock.now(opened.span().last if clock.needs_events else None)
-    last = opened.span(until=now).last  # one dated ahead says nothing of whether others arrive
+    try:  # one dated ahead says nothing of whether others arrive
+        last = opened.span(until=now).last
+    except EventsError as error:
+        return result(dataset.Check("events_arrive", False, False, str(error)))
     allowed = TrainingSettings.load().freshness_hours
     found = continuity.check_freshness(last, last, now, allowed)
     return result(replace(found, name="events_arrive"))

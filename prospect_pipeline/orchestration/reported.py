@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from prospect_pipeline.errors import DamagedModel, InputError
+from prospect_pipeline.errors import DamagedModel, InputError, RegistryRefused
 from prospect_pipeline.orchestration.labelled import label, question
 from prospect_pipeline.registry.store import ModelVersion, Registry
 from prospect_pipeline.settings import DefinitionSettings
@@ -122,7 +122,7 @@ def _before(
         then, now = (_known(opened, one.run_id) for one in (champion, version))
         known = {name: (then.get(name, "none"), now.get(name, "none")) for name in {**now, **then}}
         return Before(champion.version, known, measure(judged, test, opened.load(champion).model))
-    except (DamagedModel, InputError) as error:
+    except (DamagedModel, InputError, RegistryRefused) as error:
         return Before(champion.version, known, problem=str(error))
 
 

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 
 from mlflow.exceptions import MlflowException
 
+from prospect_pipeline import features
 from prospect_pipeline.errors import NoModel
 from prospect_pipeline.registry.store import LoadedModel, ModelVersion, Registry
 
@@ -93,6 +94,7 @@ class Champions:
 
     def _move(self, version: ModelVersion, who: str, why: str, *, back: bool) -> Change:
         loaded = self.registry.load(version)
+        loaded.model.score_one(features.vector({}, datetime.now(UTC)))  # as the service will first
         if self.confirm is not None:
             self.confirm(loaded)
         present = self.current()

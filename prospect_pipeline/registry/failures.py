@@ -17,8 +17,11 @@ FAILURES = (MlflowException, SQLAlchemyError, CommandError, ImportError, OSError
 
 REFUSALS = frozenset(
     {
+        "BAD_REQUEST",
         "CUSTOMER_UNAUTHORIZED",
+        "ENDPOINT_NOT_FOUND",
         "INVALID_PARAMETER_VALUE",
+        "NOT_FOUND",
         "NOT_IMPLEMENTED",
         "PERMISSION_DENIED",
         "RESOURCE_DOES_NOT_EXIST",
@@ -26,6 +29,9 @@ REFUSALS = frozenset(
     }
 )
 """Codes of answers that stay. RESOURCE_ALREADY_EXISTS is none: asked again, it is found."""
+
+NOT_THERE = "404 Client Error"
+"""How requests begins what it says of a file that a server has not got."""
 
 
 def kind(error: Exception) -> type[RegistryError]:
@@ -47,7 +53,8 @@ def files_that_are_there() -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+        # A server that has not got a file answers 404, which MLflow tells as an internal error.
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST" and NOT_THERE not in error.message:
             raise
         raise ValueError(error.message) from None
     except OSError as error:

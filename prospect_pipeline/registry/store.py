@@ -239,7 +239,8 @@ class Registry:
         made = client.create_model_version(
             name, logged.model_uri, run_id, tags=attempts.tags, model_id=logged.model_id
         )
-        return ModelVersion(name, str(attempts.settled(made).version), run_id)
+        settled = attempts.settled(made)
+        return ModelVersion(name, str(settled.version), str(settled.run_id or run_id))
 
     def _experiment(self) -> str:
         name = self.settings.model_name

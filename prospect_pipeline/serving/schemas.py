@@ -53,7 +53,9 @@ class Prediction(BaseModel):
     model_config = ConfigDict(protected_namespaces=())
 
     domain_userid: str
-    score: float = Field(description="Probability of a form within the next hour.", gt=0, lt=1)
+    score: float = Field(
+        description="Probability of the goal that the model has learnt.", gt=0, lt=1
+    )
     decision: Decision
     signals: dict[str, Any] | None = Field(None, description="Raw attribute values.")
     scoring_attributes: dict[str, str | int] | None = Field(

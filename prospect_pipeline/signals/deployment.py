@@ -27,9 +27,6 @@ T = TypeVar("T")
 DEFINING = ("attribute_key", "attributes", "ttl", "fields", "batch_source")
 """The fields of a group that make its values what they are."""
 
-BUSY = (429, 502, 503, 504)
-"""Answers of a Signals that may take the same request a little later."""
-
 
 @dataclass(frozen=True)
 class Change:
@@ -100,7 +97,8 @@ def call(request: Callable[[], T]) -> T | None:
                 f"Signals refused the credentials ({error.status_code}). Check SP_API_KEY, "
                 "SP_API_KEY_ID and SP_ORG_ID, or SP_SANDBOX_TOKEN."
             ) from None
-        kind = SignalsUnavailable if error.status_code in BUSY else SignalsError
+        later = error.status_code == 429 or error.status_code >= 500  # the same may pass later
+        kind = SignalsUnavailable if later else SignalsError
         raise kind(f"Signals answered {error.status_code}: {error.message}") from None
     except httpx.HTTPError as error:
         raise SignalsUnavailable(

@@ -92,10 +92,13 @@ class KnownBy(TypedDict):
 def known_by(facts: Mapping[Any, Any], settings: TrainingSettings) -> KnownBy:
     """Return what the labels of a frame are known by; ``facts`` are what the frame says of itself.
 
-    Only labels that look ahead by the horizon may still change: one's own anchors have none.
+    Those of sessions are not checked: which sessions are over, their own span says. Nor are those
+    of one's own table, unless as-of was given: they may have become known after the last event.
     """
-    as_of = None if settings.anchors else datetime.fromisoformat(facts["as_of"])
-    return KnownBy(as_of=as_of, horizon=settings.horizon)
+    by = settings.anchored_by
+    checked = by == "visitors" or (by == "table" and facts.get("as_of_given"))
+    as_of = datetime.fromisoformat(facts["as_of"]) if checked else None
+    return KnownBy(as_of=as_of, horizon=settings.label_horizon)
 
 
 def require_trainable(

@@ -63,7 +63,7 @@ class Champion:
     """
 
     version: str
-    data_until: datetime
+    data_until: datetime | None
     worse_by: Interval | None
     on: str = ""
     problem: str = ""
@@ -121,10 +121,20 @@ def decide(challenger: Measured, champion: Champion | None, floors: Floors) -> D
     gates = (loads, *_against(challenger, champion, floors), *own)
     failed = [gate.words for gate in gates if not gate.passed]
     if failed:
-        kept = f"Version {champion.version} stays champion"
-        return Decision(False, f"{kept}: {'; '.join(failed)}.", gates)
+        kept = f"Version {champion.version} stays champion: {'; '.join(failed)}."
+        return Decision(False, kept + _ailing(champion), gates)
     compared = next(gate.words for gate in gates if gate.name == "not_worse")
     return Decision(True, f"It takes the place of version {champion.version}: {compared}.", gates)
+
+
+def _ailing(champion: Champion) -> str:
+    """Return what is wrong with a champion that stays all the same, and what helps."""
+    if not champion.problem:
+        return ""
+    return (
+        f" It could not be compared with ({champion.problem}): `prospect rollback` and `prospect "
+        "promote VERSION` choose another."
+    )
 
 
 def _serves(challenger: Measured) -> Gate:
@@ -137,13 +147,15 @@ def _serves(challenger: Measured) -> Gate:
 
 def _against(challenger: Measured, champion: Champion, floors: Floors) -> tuple[Gate, ...]:
     twin = challenger.twin
-    newer = challenger.data_until > champion.data_until
+    known = champion.data_until
+    newer = known is None or challenger.data_until > known
+    than = f"{known:%Y-%m-%d %H:%M}" if known else "which is not on record"
     until = f"{challenger.data_until:%Y-%m-%d %H:%M}"
     return (
         Gate("other_data", not twin, f"its data and definition are those of "
              f"{twin or 'no version that was judged before'}"),
         Gate("newer_data", newer, f"its last row ({until}) is {'' if newer else 'not '}later "
-             f"than the champion's ({champion.data_until:%Y-%m-%d %H:%M})"),
+             f"than the champion's ({than})"),
         _not_worse(champion, floors),
     )  # fmt: skip
 

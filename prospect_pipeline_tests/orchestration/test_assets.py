@@ -195,15 +195,16 @@ def test_a_model_trains_on_anchors_of_ones_own(
     own = own.assign(anchor_ts=own["anchor_ts"] + timedelta(hours=2))  # some are past as-of
     own.to_parquet(tmp_path / "own.parquet")
     with environment.context() as patch:
+        patch.delenv("PROSPECT_AS_OF")
         patch.setenv("PROSPECT_ANCHORS", str(tmp_path / "own.parquet"))
-        patch.setenv("PROSPECT_ANCHORS_HORIZON_MINUTES", str(2 * 24 * 60))
+        patch.setenv("PROSPECT_ANCHORS_HORIZON_MINUTES", str(24 * 60))
         result = materialize("retrain")
 
     assert result.success
     shown = metadata(result, "training_dataframe")
     assert shown["dagster/row_count"] == len(own)
     assert all(check.passed for check in result.get_asset_check_evaluations())
-    words = "as own.parquet says, taken as known 2880 minutes after the row's moment"
+    words = "as own.parquet says, taken as known 1440 minutes after the row's moment"
     assert shown["label"] == words
     page = html.unescape(Path(metadata(result, "evaluation_report")["report"]).read_text())
     assert page.count(words) == 2  # with the data, and in the model card
@@ -214,7 +215,7 @@ def test_a_model_trains_on_anchors_of_ones_own(
     parts = json.loads(registry.read_artifact(run, "split.json"))
     for part, following in pairwise(parts):
         last = datetime.fromisoformat(part["last_anchor"])
-        assert last + 2 * DAY <= datetime.fromisoformat(following["first_anchor"])
+        assert last + DAY <= datetime.fromisoformat(following["first_anchor"])
         assert part["purged"] > 0
 
 

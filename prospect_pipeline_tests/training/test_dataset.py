@@ -1,6 +1,6 @@
 """A training set that cannot give a model is refused, with what to change."""
 
-from datetime import UTC, datetime
+from datetime import UTC, timedelta
 
 import pandas as pd
 import pytest
@@ -296,13 +296,20 @@ def test_labels_that_look_past_as_of_do_not_train() -> None:
 
 
 @pytest.mark.parametrize(
-    ("anchors", "as_of"), [(None, START.replace(tzinfo=UTC)), ("own.csv", None)]
+    ("anchors", "minutes", "given", "checked", "horizon"),
+    [
+        (None, None, False, True, HOUR),
+        ("own.csv", 43200, True, True, timedelta(days=30)),
+        ("own.csv", 43200, False, False, timedelta(days=30)),
+        ("mine.py:sessions", None, True, False, timedelta(days=1)),
+    ],
 )
-def test_only_labels_of_ones_own_anchors_are_not_known_by_as_of(
-    anchors: str | None, as_of: datetime | None
+def test_a_label_is_known_once_its_own_horizon_is_over_at_as_of(
+    anchors: str | None, minutes: int | None, given: bool, checked: bool, horizon: timedelta
 ) -> None:
-    settings = TrainingSettings.load(anchors=anchors)
+    settings = TrainingSettings.load(anchors=anchors, anchors_horizon_minutes=minutes)
+    as_of = START.replace(tzinfo=UTC)
 
-    found = known_by({"as_of": START.replace(tzinfo=UTC).isoformat()}, settings)
+    found = known_by({"as_of": as_of.isoformat(), "as_of_given": given}, settings)
 
-    assert found == {"as_of": as_of, "horizon": HOUR}
+    assert found == {"as_of": as_of if checked else None, "horizon": horizon}
