@@ -155,8 +155,8 @@ def table(found: Rehearsal) -> str:
         [
             *lines,
             f"The model reaches {found.mean(MODEL)['share']:.0%} of the best possible gain over "
-            f"the base rate (by seed: {shares}); of the full truth's gain, which the columns cannot "
-            f"all see, {found.share_of_truth:.0%}.",
+            f"the base rate (by seed: {shares}), and {found.share_of_truth:.0%} of what the full "
+            "truth would gain, which the columns cannot all see.",
             f"Its PR AUC is {found.ahead} ahead of the tutorial's pipeline.",
         ]
     )
