@@ -15,6 +15,8 @@
      ├─ SignalsError               Signals answered with an error
      │   └─ SignalsUnavailable     Signals did not answer in time
      ├─ RegistryError              MLflow cannot be reached or refused
+     │   ├─ RegistryRefused        answered, and would refuse the same call again
+     │   ├─ DamagedModel           a version is there and cannot be loaded
      │   └─ NoModel                there is no such model version
      └─ StackError                 a process of the running system did not start or died
 
@@ -77,6 +79,10 @@ class SignalsUnavailable(SignalsError):
 
 class RegistryError(ProspectError):
     """MLflow cannot be reached, or refused."""
+
+
+class RegistryRefused(RegistryError):
+    """MLflow answered and refuses: asked again, it would say the same."""
 
 
 class DamagedModel(RegistryError):

@@ -8,13 +8,11 @@ prospect-scoring tutorial, with `num_form_engagements_l7d` as a count.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 
 from prospect_pipeline.errors import InputError
 
@@ -79,12 +77,9 @@ FEATURES: tuple[Feature, ...] = (
 
 COLUMNS: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
 
+
 MOST = 2**53
 """Beyond it whole numbers are not exact in JSON (RFC 8259, section 6), nor as floats."""
-
-TEXTS = ("string", "categorical", "empty")
-NUMBERS = ("integer", "floating", "mixed-integer-float", "boolean", "decimal", "empty")
-"""What pandas may infer of a column of texts, or of numbers; nulls have no type."""
 
 
 def value(feature: Feature, attributes: Mapping[str, Any], moment: datetime) -> Value:
@@ -141,130 +136,3 @@ def expression(feature: Feature) -> str:
 def vector(attributes: Mapping[str, Any], moment: datetime) -> dict[str, Value]:
     """Return the 20 columns, in order, for one visitor at a moment in UTC."""
     return {feature.name: value(feature, attributes, moment) for feature in FEATURES}
-
-
-@dataclass(frozen=True)
-class Encoder:
-    """Columns to floats: counts as they are, categories as their place in a vocabulary.
-
-    The vocabulary is fitted once, on the training part, and travels with the model. A category
-    that it does not hold becomes NaN, which XGBoost sends the way of missing values; so do nulls
-    and numbers that are not finite or beyond `MOST`.
-    """
-
-    columns: tuple[str, ...]
-    vocabulary: dict[str, tuple[Value, ...]]
-    _codes: dict[str, dict[Value, float]] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        codes = {
-            name: {category: float(code) for code, category in enumerate(categories)}
-            for name, categories in self.vocabulary.items()
-        }
-        object.__setattr__(self, "_codes", codes)
-
-    @classmethod
-    def fit(cls, frame: pd.DataFrame) -> Self:
-        """Learn the categories of a training frame that has all of `COLUMNS`.
-
-        Raises InputError where a column is missing or of another type.
-        """
-        check_columns(frame)
-        vocabulary = {
-            feature.name: tuple(sorted(frame[feature.name].dropna().unique().tolist()))
-            for feature in FEATURES
-            if feature.categorical
-        }
-        return cls(COLUMNS, vocabulary)
-
-    @property
-    def types(self) -> list[str]:
-        """XGBoost's feature types, in column order: ``c`` categorical, ``q`` quantitative."""
-        return ["c" if name in self.vocabulary else "q" for name in self.columns]
-
-    def encode(self, frame: pd.DataFrame) -> npt.NDArray[np.float64]:
-        """Return the matrix, shape (rows, columns).
-
-        Raises InputError where a column is missing or of another type.
-        """
-        check_columns(frame, self.columns)
-        encoded = np.empty((len(frame), len(self.columns)), dtype=np.float64)
-        for place, name in enumerate(self.columns):
-            column = frame[name]
-            codes = self._codes.get(name)
-            encoded[:, place] = as_floats(column) if codes is None else column.map(codes)
-        return _known(encoded)
-
-    def encode_one(self, values: Mapping[str, Value]) -> npt.NDArray[np.float64]:
-        """Return the same for one row given as a mapping, shape (1, columns).
-
-        Raises InputError where a column is missing or cannot be encoded.
-        """
-        row = np.empty((1, len(self.columns)), dtype=np.float64)
-        name = ""
-        try:
-            for place, name in enumerate(self.columns):
-                codes = self._codes.get(name)
-                row[0, place] = values[name] if codes is None else codes.get(values[name], np.nan)
-        except (KeyError, TypeError, ValueError, OverflowError):
-            raise self._refused(values, name) from None
-        return _known(row)
-
-    def _refused(self, values: Mapping[str, Value], name: str) -> InputError:
-        found = f"of type {type(values[name]).__name__}" if name in values else "missing"
-        expected = "a category" if name in self.vocabulary else "a number"
-        return InputError(
-            f"The row's column {name} is {found}, expected {expected}. Make the row with "
-            "features.vector."
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what `from_dict` reads, as plain JSON types."""
-        return {
-            "columns": list(self.columns),
-            "vocabulary": {name: list(values) for name, values in self.vocabulary.items()},
-        }
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """Rebuild an encoder; raises KeyError where ``stored`` is not one."""
-        return cls(
-            tuple(stored["columns"]),
-            {name: tuple(values) for name, values in stored["vocabulary"].items()},
-        )
-
-
-def check_columns(frame: pd.DataFrame, columns: tuple[str, ...] = COLUMNS) -> None:
-    """Raise InputError where the frame lacks a column, or a feature's is of another type."""
-    missing = [name for name in columns if name not in frame.columns]
-    if missing:
-        raise InputError(
-            f"The data lacks the model's column(s) {', '.join(missing)}; "
-            f"it has {', '.join(map(str, frame.columns))}. Rebuild it from the same definition."
-        )
-    wrong = []
-    for feature in FEATURES:
-        expected, words = (TEXTS, "text") if feature.kind == "text" else (NUMBERS, "numbers")
-        if feature.name in columns:
-            found = pd.api.types.infer_dtype(frame[feature.name], skipna=True)
-            if found not in expected:
-                wrong.append(f"{feature.name} (found {found}, expected {words})")
-    if wrong:
-        raise InputError(
-            f"The data has column(s) of another type than the model's: {', '.join(wrong)}. "
-            "Rebuild it from the same definition."
-        )
-
-
-def as_floats(column: pd.Series[Any]) -> npt.NDArray[np.float64]:
-    """Return a column of numbers, shape (rows,), with NaN for nulls."""
-    try:
-        return column.to_numpy(np.float64, na_value=np.nan)
-    except OverflowError:  # whole numbers of hundreds of digits
-        return np.array([np.nan if abs(x) > MOST else x for x in column], dtype=np.float64)
-
-
-def _known(encoded: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the same, with NaN for numbers that XGBoost, in single precision, would refuse."""
-    encoded[abs(encoded) > MOST] = np.nan
-    return encoded

@@ -13,7 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 import xgboost
 
-from prospect_pipeline.features import Encoder, Value
+from prospect_pipeline.encoder import Encoder
+from prospect_pipeline.features import Value
 
 EPSILON = 1e-6
 """A score stays this far from 0 and 1, so that it is never a certainty."""
@@ -69,17 +70,21 @@ class ScoringModel:
     def contributions(self, matrix: Floats) -> Floats:
         """Return the contributions in log-odds, shape (rows, columns + 1), base value last.
 
-        They are those of the score: each row's sum is the log-odds of its score.
+        They are those of the score: each row's sum is the log-odds of its score. What a ratio
+        contributes is counted to the column that it is of.
         """
         data = xgboost.DMatrix(
             matrix,
-            feature_names=list(self.encoder.columns),
+            feature_names=self.encoder.names,
             feature_types=self.encoder.types,
             enable_categorical=True,
             nthread=1,
         )
-        found = np.asarray(self.booster.predict(data, pred_contribs=True), dtype=np.float64)
-        found *= self.calibration.slope
+        given = np.asarray(self.booster.predict(data, pred_contribs=True), dtype=np.float64)
+        given *= self.calibration.slope
+        found = np.zeros((len(given), len(self.encoder.columns) + 1))
+        for place, owner in enumerate([*self.encoder.owners, -1]):
+            found[:, owner] += given[:, place]
         found[:, -1] += self.calibration.intercept
         return found
 

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 import xgboost
 
+from prospect_pipeline.encoder import Encoder
 from prospect_pipeline.errors import InputError
-from prospect_pipeline.features import COLUMNS, FEATURES, Encoder
+from prospect_pipeline.features import COLUMNS, FEATURES
 from prospect_pipeline.scoring import EPSILON, ScoringModel
 
 TEXTS = [feature.name for feature in FEATURES if feature.kind == "text"]
@@ -39,7 +40,7 @@ def matrix(encoder: Encoder, frame: pd.DataFrame, label: Any = None) -> xgboost.
     return xgboost.DMatrix(
         encoder.encode(frame),
         label=label,
-        feature_names=list(COLUMNS),
+        feature_names=encoder.names,
         feature_types=encoder.types,
         enable_categorical=True,
         nthread=1,

@@ -271,6 +271,36 @@ def test_a_moment_before_the_first_day_in_utc_is_refused(monkeypatch: pytest.Mon
     assert refusal(TrainingSettings).startswith("PROSPECT_AS_OF: ")
 
 
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"negative_rate": 0.1}, "PROSPECT_NEGATIVE_RATE is below 1"),
+        ({"anchors_per_visitor": 4}, "PROSPECT_ANCHORS_PER_VISITOR is set"),
+        ({"anchors": "sessions.py:anchors"}, "PROSPECT_ANCHORS names sessions"),
+    ],
+)
+def test_calls_a_day_are_not_counted_among_sampled_rows(given: dict[str, Any], named: str) -> None:
+    words = refusal(TrainingSettings, threshold="capacity=50", **given)
+
+    assert words.startswith(f"PROSPECT_THRESHOLD is 'capacity=50', but {named}: ")
+    assert TrainingSettings.load(threshold="f1", **given).threshold == "f1"
+    assert TrainingSettings.load(threshold="capacity=50", anchors="own.csv").negative_rate == 1
+
+
+def test_each_kind_of_row_has_a_horizon_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    sessions = TrainingSettings.load(anchors="sessions.py:anchors")
+    table = TrainingSettings.load(anchors="own.csv")
+
+    assert TrainingSettings.load(horizon_minutes=30).label_horizon == timedelta(minutes=30)
+    assert sessions.label_horizon == timedelta(days=1)
+    with pytest.raises(SettingsError, match="PROSPECT_ANCHORS_HORIZON_MINUTES: 43200 where"):
+        _ = table.label_horizon
+    monkeypatch.setenv("PROSPECT_ANCHORS_HORIZON_MINUTES", "0")
+    assert TrainingSettings.load(anchors="own.csv").label_horizon == timedelta(0)
+    assert TrainingSettings.load(anchors="sessions.py:anchors").label_horizon == timedelta(0)
+    assert TrainingSettings.load().label_horizon == timedelta(hours=1)
+
+
 def test_a_date_is_its_midnight() -> None:
     assert parse_moment("2026-05-01") == datetime(2026, 5, 1, tzinfo=UTC)
 
@@ -284,6 +314,9 @@ def test_a_date_is_its_midnight() -> None:
         (SignalsSettings, "SIGNALS_TIMEOUT_MS", "0"),
         (SignalsSettings, "SIGNALS_TIMEOUT_MS", "1501"),  # the service ends a request after 2 s
         (RegistrySettings, "MODEL_VERSION", "newest"),
+        (TrainingSettings, "PROSPECT_ANCHORS_HORIZON_MINUTES", "-1"),
+        (TrainingSettings, "PROSPECT_PROMOTION_CALIBRATION", "0"),
+        (TrainingSettings, "PROSPECT_PROMOTION_CONVERTERS", "0"),
         (TrainingSettings, "PROSPECT_NEGATIVE_RATE", "0"),
         (TrainingSettings, "PROSPECT_NEGATIVE_RATE", "1.1"),
         (TrainingSettings, "PROSPECT_NEGATIVE_RATE", "nan"),

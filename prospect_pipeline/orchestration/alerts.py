@@ -7,19 +7,23 @@ webhook's address is a secret: it shows nowhere, and one that is away is logged 
 # Annotations stay real objects here: Dagster reads them.
 
 import logging
-import re
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 
 import dagster as dg
 import requests
 
+from prospect_pipeline import errors
 from prospect_pipeline.orchestration.champion import champion
+from prospect_pipeline.redaction import shown_address, without_secrets
 from prospect_pipeline.settings import AutomationSettings
 
 SECONDS = 5
 MOST = 1000
 """Characters of an error that are sent."""
+
+MEANT = {"Failure", *(name for name, one in vars(errors).items() if isinstance(one, type))}
+"""Classes of errors that are raised on purpose, in words that are meant to be read."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +47,11 @@ class Alert:
 
 @dg.run_failure_sensor(default_status=dg.DefaultSensorStatus.RUNNING)
 def failed_runs(context: dg.RunFailureSensorContext) -> None:
-    """Tell PROSPECT_ALERT_WEBHOOK of every failed run."""
+    """Tell PROSPECT_ALERT_WEBHOOK of every failed run: first why, then what else is wrong."""
     settings, run = AutomationSettings.load(), context.dagster_run
     failed = context.get_step_failure_events()
     step = str(failed[0].step_key) if failed else ""
-    unfit = _failed_checks(context.instance, run.run_id, dg.AssetCheckSeverity.ERROR)
-    words = "\n".join(unfit) or _own_words(failed[0] if failed else context.failure_event)
+    words = "\n".join(_reasons(context.instance, run, failed or [context.failure_event]))
     alert = Alert("the run failed", run.job_name, run.run_id, step, words, _page(settings, run))
     send(settings, alert, context.log)
 
@@ -59,7 +62,8 @@ def failed_runs(context: dg.RunFailureSensorContext) -> None:
 def odd_runs(context: dg.RunStatusSensorContext) -> None:
     """Tell PROSPECT_ALERT_WEBHOOK of a refused challenger, and of checks that only warn."""
     settings, run = AutomationSettings.load(), context.dagster_run
-    doubts = [*_refused(context.instance, run), *_failed_checks(context.instance, run.run_id)]
+    checks = [_told(check) for _, check in _failed_checks(context.instance, run)]
+    doubts = [*_refused(context.instance, run), *checks]
     if doubts:
         words, page = "\n".join(doubts), _page(settings, run)
         alert = Alert("look at this", run.job_name, run.run_id, "", words, page)
@@ -70,7 +74,8 @@ def send(settings: AutomationSettings, alert: Alert, log: logging.Logger) -> boo
     """Post an alert where a webhook is set; return whether it was taken. Raises nothing."""
     if settings.alert_webhook is None:
         return False
-    alert = Alert(**asdict(alert) | {"words": _without_secrets(alert.words)[:MOST]})
+    words, url = without_secrets(alert.words)[:MOST], alert.url and shown_address(alert.url)
+    alert = replace(alert, words=words, url=url)
     try:
         reply = requests.post(
             settings.alert_webhook.get_secret_value(),
@@ -86,28 +91,50 @@ def send(settings: AutomationSettings, alert: Alert, log: logging.Logger) -> boo
 
 
 def _own_words(event: dg.DagsterEvent) -> str:
-    """Return the message of the error itself, without the classes and frames around it."""
+    """Return the message of the error itself, without the classes and frames around it.
+
+    Of an error that nobody expected only its class: it may quote a row of the data.
+    """
     error = getattr(event.event_specific_data, "error", None)
     if error is None:
         return event.message or ""
     while error.cause is not None:
         error = error.cause
+    if error.cls_name not in MEANT:
+        return f"An error that was not expected ({error.cls_name}): see the run in Dagster."
     return str(error.message.strip().split(": ", 1)[-1])
 
 
-def _failed_checks(
-    instance: dg.DagsterInstance, run_id: str, only: dg.AssetCheckSeverity | None = None
+def _reasons(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, failures: Sequence[dg.DagsterEvent]
 ) -> list[str]:
+    """Return why a run failed, and after that the errors of checks that did not stop it.
+
+    A step that a blocking check has failed is told in the check's words.
+    """
+    checks = _failed_checks(instance, run)
+    errors = [(at, one) for at, one in checks if one.severity == dg.AssetCheckSeverity.ERROR]
+    stopped = {event.step_key for event in failures}
+    why = [_told(check) for step, check in errors if step in stopped and check.blocking]
+    by_check = {step for step, check in errors if check.blocking}
+    why += [_own_words(event) for event in failures if event.step_key not in by_check]
+    return [*why, *(_told(check) for _, check in errors if not check.blocking)]
+
+
+def _told(check: dg.AssetCheckEvaluation) -> str:
+    return f"{check.check_name}: {check.description}"
+
+
+def _failed_checks(
+    instance: dg.DagsterInstance, run: dg.DagsterRun
+) -> list[tuple[str | None, dg.AssetCheckEvaluation]]:
+    """Return the checks that failed, each with the step that made it."""
     records = instance.get_records_for_run(
-        run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
+        run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
     ).records
     found = [record.event_log_entry.dagster_event for record in records]
-    checks = [event.asset_check_evaluation_data for event in found if event is not None]
-    return [
-        f"{check.check_name}: {check.description}"
-        for check in checks
-        if not check.passed and only in (None, check.severity)
-    ]
+    checks = [(one.step_key, one.asset_check_evaluation_data) for one in found if one is not None]
+    return [(step, check) for step, check in checks if not check.passed]
 
 
 def _refused(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[str]:
@@ -125,8 +152,3 @@ def _refused(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[str]:
 def _page(settings: AutomationSettings, run: dg.DagsterRun) -> str:
     pages = settings.dagster_ui_url
     return f"{pages.rstrip('/')}/runs/{run.run_id}" if pages else ""
-
-
-def _without_secrets(words: str) -> str:
-    """Leave out the user and password that an address may carry."""
-    return re.sub(r"://[^/@\s]+@", "://", words)

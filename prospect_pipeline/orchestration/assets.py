@@ -14,21 +14,29 @@ from pydantic import Field
 
 from prospect_pipeline.attributes import prospect
 from prospect_pipeline.attributes.version import GroupVersion
-from prospect_pipeline.errors import SignalsError
-from prospect_pipeline.orchestration import metadata
+from prospect_pipeline.errors import RegistryError, SignalsError
+from prospect_pipeline.orchestration import metadata, trained_model
 from prospect_pipeline.orchestration.described import described
-from prospect_pipeline.orchestration.reported import goal, reported
+from prospect_pipeline.orchestration.labelled import label_facts
+from prospect_pipeline.orchestration.reported import LAST_ROW, reported, stored_evaluation
 from prospect_pipeline.orchestration.resources import (
     EventSource,
     RegistryResource,
     SignalsResource,
     WarehouseResource,
 )
-from prospect_pipeline.orchestration.retries import RETRIES, retried_where_it_may_pass
-from prospect_pipeline.registry.store import ModelVersion
+from prospect_pipeline.orchestration.retries import (
+    RETRIES,
+    patiently,
+    retried_where_it_may_pass,
+)
+from prospect_pipeline.orchestration.trained_model import PINNED, SCORED
+from prospect_pipeline.redaction import shown_address
+from prospect_pipeline.registry.store import ModelVersion, Registry
 from prospect_pipeline.settings import DataSettings, DefinitionSettings, TrainingSettings
 from prospect_pipeline.signals.deployment import call, deploy
 from prospect_pipeline.training import dataset, evaluation, model, plots, report
+from prospect_pipeline.training.explanation import explain
 from prospect_pipeline.training.search import Budget
 from prospect_pipeline.training.split import split as split_frame
 from prospect_pipeline.training.threshold import Rule
@@ -36,9 +44,6 @@ from prospect_pipeline.warehouse.base import DatasetRequest, TrainingSet, Wareho
 from prospect_pipeline.writing import whole_file
 
 GROUP = "prospect_scoring"
-SCORED = "test_scores.parquet"
-PINNED = "group_version"
-TAGS = ("as_of", "fingerprint", "group", "window", "last_event")
 EVERY_WEEK = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=8))
 
 
@@ -46,7 +51,8 @@ class AsOf(dg.Config):
     """The cohort's today: a run with it trains as if nothing had happened since."""
 
     as_of: str | None = Field(
-        None, description="ISO moment (UTC). Default: PROSPECT_AS_OF, else just after all events."
+        None,
+        description="ISO moment (UTC). Default: PROSPECT_AS_OF, else after the last event so far.",
     )
 
 
@@ -97,7 +103,7 @@ def signals_configuration(
         context.log.warning(warning)
     since = deployed.backfill_since
     shown: dict[str, Any] = {
-        "signals": f"{connected.url} ({connected.kind})",
+        "signals": f"{shown_address(connected.url)} ({connected.kind})",
         "group": f"{group.name} version {group.version}",
         "service": settings.service_name,
         "changed": dg.MetadataValue.bool(deployed.changed),
@@ -135,6 +141,7 @@ def signals_configuration(
     deps=[atomic_events],
     io_manager_key="frames",
     retry_policy=RETRIES,
+    freshness_policy=EVERY_WEEK,
 )
 @retried_where_it_may_pass
 def training_dataframe(
@@ -142,6 +149,7 @@ def training_dataframe(
 ) -> dg.Output[pd.DataFrame]:
     """Every anchor of the cohort: the 20 columns as of its moment, and the label after it."""
     settings = TrainingSettings.load(as_of=config.as_of)
+    labels = label_facts(settings)  # before the work: it may be refused
     group = prospect.attribute_group(DefinitionSettings.load())
     opened = warehouse.open()
     made = opened.training_set(DatasetRequest(group, settings))
@@ -158,8 +166,7 @@ def training_dataframe(
         "sql": made.sql,
         "group": f"{group.name} version {group.version}",
         PINNED: GroupVersion.of(group).to_json(),
-        "goal": goal(settings),
-        "horizon": f"{settings.horizon_minutes} minutes",
+        **labels,
         "window": " to ".join(str(moment or "ever") for moment in made.anchoring.window),
         "strictly_before": made.anchoring.strictly_before,
     }
@@ -176,56 +183,48 @@ def training_dataframe(
 def registered_model(
     context: dg.AssetExecutionContext, training_dataframe: pd.DataFrame, registry: RegistryResource
 ) -> dg.Output[dict[str, str]]:
-    """XGBoost on the 20 columns, in MLflow with everything that says how it came about."""
+    """XGBoost on the 20 columns, in MLflow with everything that says how it came about.
+
+    A model that is trained is registered patiently, and once: no retry trains it again.
+    """
     settings = TrainingSettings.load()
     rule = Rule.parse(settings.threshold)
     facts = _facts(training_dataframe)
+    facts[LAST_ROW] = dataset.moments(training_dataframe).max().isoformat()
     opened = registry.open()  # before the work, so that a registry that is away is known at once
-    dataset.require_trainable(training_dataframe, settings.min_converters)
-    split = split_frame(training_dataframe, settings.horizon)
+    dataset.require_trainable(
+        training_dataframe, settings.min_converters, **dataset.known_by(facts, settings)
+    )
+    split = split_frame(training_dataframe, settings.label_horizon)
     budget = Budget(settings.search_trials, settings.search_seconds)
     trained = model.train(split, settings.seed, rule, budget, context.log.info)
     threshold = trained.threshold.value
     scored = evaluation.score_test(split.test, trained.model, model.baselines(split, settings.seed))
     judged = evaluation.evaluate(scored, split.test, trained.model, threshold, settings.seed)
-    version = opened.log_version(
-        trained.model,
-        example=split.train.head(5),
-        params={
-            **trained.params,
-            "threshold": threshold,
-            "threshold_why": trained.threshold.why,
-        },
-        metrics=judged.flat_metrics(),
-        tags={name: str(facts[name]) for name in TAGS},
-        artifacts={
-            "training.sql": facts["sql"],
-            "evaluation.json": json.dumps(judged.to_dict(), indent=2),
-            "search.json": json.dumps(trained.search.to_dict(), indent=2),
-            "split.json": json.dumps(split.facts(), indent=2),
-            "classification_report.txt": judged.classification_report,
-            SCORED: _parquet(scored),
-        },
-        group=GroupVersion.from_json(facts[PINNED]) if PINNED in facts else None,
+    kept = trained_model.kept(trained, scored, judged, split, facts)
+    version = patiently(
+        lambda: opened.log_version(trained.model, **kept, dagster_run=context.run.run_id),
+        context.log.warning,
     )
     return dg.Output(
-        {**vars(version), "threshold": repr(threshold)},
+        {**vars(version), "threshold": repr(threshold), "as_of": facts["as_of"]},
         metadata={
             "name": version.name,
             "version": version.version,
             "run_id": version.run_id,
             "mlflow": opened.address,
-            "mlflow_run": metadata.link(opened.run_url(version.run_id)),
-            "rounds": trained.params["rounds"],
-            "search": metadata.table(trained.search.table()),
-            "intervals": dg.MetadataValue.json(judged.to_dict()["intervals"][evaluation.MODEL]),
-            "threshold": threshold,
-            "threshold_rule": f"{trained.threshold.rule}: {trained.threshold.why}",
-            **judged.headline,
-            "baselines": _metrics(judged),
-            "split": metadata.table(split.facts()),
+            "mlflow_run": _link(opened, version),
+            **trained_model.shown(trained, judged, split),
         },
     )
+
+
+def _link(opened: Registry, version: ModelVersion) -> dg.MetadataValue[Any]:
+    """Return a link to a version's run; without one, the version stands all the same."""
+    try:
+        return metadata.link(opened.run_url(version.run_id))
+    except RegistryError as error:
+        return dg.MetadataValue.text(f"unknown: {error}")
 
 
 @dg.asset(kinds={"html", "mlflow"}, group_name=GROUP, deps=["champion"], retry_policy=RETRIES)
@@ -243,19 +242,16 @@ def evaluation_report(
     opened = registry.open()
     version = ModelVersion(**{k: registered_model[k] for k in ("name", "version", "run_id")})
     scored = pd.read_parquet(io.BytesIO(opened.read_artifact(version.run_id, SCORED)))
-    test = scored[[dataset.KEY, "event_id"]].merge(training_dataframe, validate="1:1")
-    judged = evaluation.evaluate(
-        scored,
-        test,
-        opened.load(version).model,
-        float(registered_model["threshold"]),
-        TrainingSettings.load().seed,
-    )
-    drawn = plots.figures(judged)
+    test = dataset.rows_of(scored, training_dataframe)
+    judged = stored_evaluation(opened, version, scored)
+    explained = explain(judged, test, opened.load(version).model)
+    drawn = plots.figures(judged, explained)
     pictures = {name: plots.as_svg(one) for name, one in drawn.items()}
-    told = reported(opened, version, judged, test, _facts(training_dataframe), pictures)
+    facts = _facts(training_dataframe)
+    told = reported(opened, version, judged, explained, test, facts, pictures)
     page = report.render(told)
-    opened.add_artifacts(version.run_id, {"report.html": page})
+    shuffled = json.dumps(explained.permutation, indent=2)
+    opened.add_artifacts(version.run_id, {"report.html": page, "permutation.json": shuffled})
     path = _written(page, version)
     return dg.MaterializeResult(
         metadata={
@@ -265,7 +261,7 @@ def evaluation_report(
             "decision": told.decision.told if told.decision else "none recorded",
             "champion_before": told.before.version if told.before else "none",
             **judged.headline,
-            "metrics": _metrics(judged),
+            "metrics": trained_model.metrics(judged),
             "classification_report": metadata.code(judged.classification_report, "text"),
             **{name: metadata.picture(plots.as_png(one), name) for name, one in drawn.items()},
         }
@@ -289,13 +285,3 @@ def _last_event_read(warehouse: Warehouse, made: TrainingSet) -> datetime:
 def _facts(frame: pd.DataFrame) -> dict[str, Any]:
     """Return what `training_dataframe` says of itself; it travels with the frame."""
     return {str(name): value for name, value in frame.attrs.items()}
-
-
-def _metrics(judged: evaluation.Evaluation) -> dg.MarkdownMetadataValue:
-    return metadata.table([{"scorer": name, **values} for name, values in judged.metrics.items()])
-
-
-def _parquet(frame: pd.DataFrame) -> bytes:
-    buffer = io.BytesIO()
-    frame.to_parquet(buffer, index=False)
-    return buffer.getvalue()

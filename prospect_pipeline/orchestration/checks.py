@@ -11,19 +11,24 @@ from typing import Any
 
 import dagster as dg
 import pandas as pd
+import pyarrow as pa
 from snowplow_signals import AttributeGroup
 
 from prospect_pipeline.attributes import prospect
+from prospect_pipeline.errors import EventsError
 from prospect_pipeline.orchestration import metadata
 from prospect_pipeline.orchestration.assets import atomic_events, training_dataframe
 from prospect_pipeline.orchestration.resources import WarehouseResource
 from prospect_pipeline.orchestration.retries import RETRIES, retried_where_it_may_pass
-from prospect_pipeline.settings import Clock, DefinitionSettings, TrainingSettings
+from prospect_pipeline.settings import Clock, DefinitionSettings, TrainingSettings, parse_moment
 from prospect_pipeline.training import continuity, dataset, labels, leakage
 from prospect_pipeline.warehouse.base import Columns, DatasetRequest, Warehouse
 
 COUNTED = {"rows": "dagster/row_count", "positives": "positives", "visitors": "visitors"}
 """Where `training_dataframe` keeps its counts among its metadata."""
+
+LOOKED_AT = 100
+"""How many materializations are searched for the one before."""
 
 
 @dg.multi_asset_check(
@@ -38,11 +43,8 @@ COUNTED = {"rows": "dagster/row_count", "positives": "positives", "visitors": "v
 def training_data_checks(training_dataframe: pd.DataFrame) -> Iterator[dg.AssetCheckResult]:
     """Whether the training dataframe is fit to be trained on."""
     settings = TrainingSettings.load()
-    # Only labels that look ahead by the horizon may still change.
-    as_of = None if settings.anchors else datetime.fromisoformat(training_dataframe.attrs["as_of"])
-    for check in dataset.check_dataset(
-        training_dataframe, settings.min_converters, as_of=as_of, horizon=settings.horizon
-    ):
+    known_by = dataset.known_by(training_dataframe.attrs, settings)
+    for check in dataset.check_dataset(training_dataframe, settings.min_converters, **known_by):
         yield result(check)
 
 
@@ -69,7 +71,10 @@ def events_are_fresh(
     as_of = datetime.fromisoformat(training_dataframe.attrs["as_of"])
     given = training_dataframe.attrs["as_of_given"]
     now = as_of if given else Clock.load().now(as_of)
-    last = warehouse.open().span(until=now).last  # an event after it says nothing of the others
+    try:  # an event after it says nothing of the others
+        last = warehouse.open().span(until=now).last
+    except EventsError as error:
+        return result(dataset.Check("events_are_fresh", False, False, str(error)))
     return result(continuity.check_freshness(last, as_of, now, settings.freshness_hours))
 
 
@@ -77,10 +82,14 @@ def events_are_fresh(
 @retried_where_it_may_pass
 def events_arrive(warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """The last event is recent by the clock, whether or not a model is trained today."""
-    span = warehouse.open().span()
-    now = Clock.load().now(span.last)
+    opened, clock = warehouse.open(), Clock.load()
+    now = clock.now(opened.span().last if clock.needs_events else None)
+    try:  # one dated ahead says nothing of whether others arrive
+        last = opened.span(until=now).last
+    except EventsError as error:
+        return result(dataset.Check("events_arrive", False, False, str(error)))
     allowed = TrainingSettings.load().freshness_hours
-    found = continuity.check_freshness(span.last, span.last, now, allowed)
+    found = continuity.check_freshness(last, last, now, allowed)
     return result(replace(found, name="events_arrive"))
 
 
@@ -103,10 +112,12 @@ def labels_follow(
 def counts_like_last_run(
     context: dg.AssetCheckExecutionContext, training_dataframe: pd.DataFrame
 ) -> dg.AssetCheckResult:
-    """Rows, positives and visitors are about as many as the last time."""
+    """Rows, positives and visitors are about as many as the last time, as of an earlier moment."""
     present = dataset.counts(training_dataframe)
     allowed = TrainingSettings.load().count_change
-    return result(continuity.check_counts(present, _previous(context.instance), allowed))
+    as_of = parse_moment(training_dataframe.attrs["as_of"])
+    previous = _previous(context.instance, context.run.run_id, as_of)
+    return result(continuity.check_counts(present, previous, allowed))
 
 
 def _recomputed(
@@ -127,24 +138,49 @@ def _as_anchors(
     columns: Columns = "attributes",
     strictly_before: bool = False,
 ) -> pd.DataFrame:
-    """Return what a group is worth at some visitors' moments."""
+    made: pd.DataFrame = at_moments(
+        warehouse, group, settings, moments, columns, strictly_before
+    ).to_pandas()
+    return made
+
+
+def at_moments(
+    warehouse: Warehouse,
+    group: AttributeGroup,
+    settings: TrainingSettings,
+    moments: pd.DataFrame,
+    columns: Columns = "attributes",
+    strictly_before: bool = False,
+) -> pa.Table:
+    """Return what a group is worth at some visitors' moments, a row each in no order."""
     with tempfile.TemporaryDirectory(prefix="prospect-check-") as folder:
         anchors = Path(folder) / "anchors.parquet"
         moments.to_parquet(anchors, index=False)
         request = DatasetRequest(group, settings, columns, anchors, strictly_before)
-        made: pd.DataFrame = warehouse.training_set(request).table.to_pandas()
-    return made
+        return warehouse.training_set(request).table
 
 
-def _previous(instance: dg.DagsterInstance) -> tuple[str, dict[str, int]] | None:
-    """Return run and counts of the materialization before the present one, None without any."""
-    found = instance.fetch_materializations(training_dataframe.key, limit=2).records[1:]
-    if not found or found[0].asset_materialization is None:
-        return None
-    shown = found[0].asset_materialization.metadata
-    if not all(name in shown for name in COUNTED.values()):
-        return None  # it was made before these were kept
-    return found[0].run_id, {name: int(str(shown[at].value)) for name, at in COUNTED.items()}
+def _previous(
+    instance: dg.DagsterInstance, run_id: str, as_of: datetime
+) -> tuple[str, dict[str, int]] | None:
+    """Return run and counts of the training data before the present ones, None without any.
+
+    These are the latest by their as-of, which is earlier, of those that were there when the run
+    began: no other run's of the same time, and a backfill's only where it is of the time before.
+    """
+    run = instance.get_run_record_by_id(run_id)
+    earlier = dg.AssetRecordsFilter(
+        training_dataframe.key, before_timestamp=run.start_time if run else None
+    )
+    found: dict[datetime, tuple[str, dict[str, int]]] = {}
+    for record in instance.fetch_materializations(earlier, limit=LOOKED_AT).records:
+        shown = record.asset_materialization.metadata if record.asset_materialization else {}
+        if not {"as_of", *COUNTED.values()} <= set(shown):
+            continue  # it was made before these were kept
+        counts = {name: int(str(shown[at].value)) for name, at in COUNTED.items()}
+        found.setdefault(parse_moment(str(shown["as_of"].value)), (record.run_id, counts))
+    latest = max((moment for moment in found if moment < as_of), default=None)
+    return found[latest] if latest else None
 
 
 def result(

@@ -8,6 +8,7 @@ import dagster as dg
 import pandas as pd
 
 from prospect_pipeline.orchestration import metadata
+from prospect_pipeline.orchestration.labelled import label
 from prospect_pipeline.training import dataset
 from prospect_pipeline.warehouse.base import TrainingSet
 
@@ -50,7 +51,7 @@ def described(frame: pd.DataFrame, made: TrainingSet) -> dict[str, Any]:
         "visitors_first_seen": frame.attrs["window"],
         "rows_window": f"{moments.min().isoformat()} to {moments.max().isoformat()}",
         "events_window": f"{frame.attrs['first_event']} to {frame.attrs['last_event']}",
-        "label": f"the goal within {frame.attrs['horizon']}, strictly after the row's moment",
+        "label": label(frame.attrs),
         "dropped": dropped(made.dropped),
         "dropped_counts": dg.MetadataValue.json(made.dropped),
         "warnings": dg.MetadataValue.md("\n\n".join(made.notes) or "none"),

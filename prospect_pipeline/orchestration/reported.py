@@ -5,31 +5,39 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from prospect_pipeline.errors import DamagedModel, InputError, RegistryError
+from prospect_pipeline.errors import DamagedModel, InputError, RegistryRefused
+from prospect_pipeline.orchestration.labelled import label, question
 from prospect_pipeline.registry.store import ModelVersion, Registry
-from prospect_pipeline.settings import DefinitionSettings, TrainingSettings
+from prospect_pipeline.settings import DefinitionSettings
 from prospect_pipeline.training.comparison import Before, measure
 from prospect_pipeline.training.evaluation import Evaluation
+from prospect_pipeline.training.explanation import Explanation
 from prospect_pipeline.training.promotion import Decision
 from prospect_pipeline.training.report import Report
+
+EVALUATION = "evaluation.json"
+"""The file of a version's run that has every number on its test part."""
 
 DECISION = "decision.json"
 """The file of a version's run that says whether it was promoted, why, and over which champion."""
 
-FORM = "submit_form"
+LAST_ROW, LEARNT_UNTIL = "last_row", "learnt_until"
+"""Tags of a version's run: the moment of its last row, and when the last visitor whom it has learnt
+from was first seen."""
 
 
-def goal(settings: TrainingSettings) -> str:
-    """Return what the rows' labels count, in short."""
-    if settings.anchors or settings.goal:
-        return Path(str(settings.anchors or settings.goal)).name
-    events = " or ".join(settings.goal_events)
-    return events if settings.goal_count == 1 else f"{events}, {settings.goal_count} times"
+def stored_evaluation(opened: Registry, version: ModelVersion, scored: pd.DataFrame) -> Evaluation:
+    """Return how a version was evaluated when it was registered; ``scored`` are its test scores.
+
+    Raises RegistryError, or TrainingError where another release has evaluated it.
+    """
+    return Evaluation.from_dict(
+        json.loads(opened.read_artifact(version.run_id, EVALUATION)), scored
+    )
 
 
 def decision_file(decision: Decision, before: ModelVersion | None) -> dict[str, str]:
@@ -38,10 +46,19 @@ def decision_file(decision: Decision, before: ModelVersion | None) -> dict[str, 
     return {DECISION: json.dumps(stored, indent=2)}
 
 
+def stored_decision(opened: Registry, version: ModelVersion) -> dict[str, Any] | None:
+    """Return what `decision_file` stored, None where a version was not judged."""
+    if not opened.has_artifact(version.run_id, DECISION):
+        return None
+    stored: dict[str, Any] = json.loads(opened.read_artifact(version.run_id, DECISION))
+    return stored
+
+
 def reported(
     opened: Registry,
     version: ModelVersion,
     judged: Evaluation,
+    explained: Explanation,
     test: pd.DataFrame,
     facts: Mapping[str, Any],
     pictures: Mapping[str, str],
@@ -54,6 +71,7 @@ def reported(
     decision, before = _decision(opened, version, judged, test)
     return Report(
         evaluation=judged,
+        explanation=explained,
         pictures=pictures,
         model=version.name,
         version=version.version,
@@ -65,7 +83,7 @@ def reported(
             "attribute group": facts["group"],
             "registry": opened.address,
         },
-        question=_question(facts),
+        question=question(facts),
         data=_data(facts),
         split=[
             {
@@ -84,9 +102,8 @@ def _decision(
     opened: Registry, version: ModelVersion, judged: Evaluation, test: pd.DataFrame
 ) -> tuple[Decision | None, Before | None]:
     """Return what was decided on a version, and the champion of the time beside it."""
-    try:
-        stored = json.loads(opened.read_artifact(version.run_id, DECISION))
-    except RegistryError:  # made champion by hand, or not judged yet
+    stored = stored_decision(opened, version)
+    if stored is None:
         return None, None
     champion = stored["champion"]
     before = champion and _before(opened, ModelVersion(**champion), version, judged, test)
@@ -105,7 +122,7 @@ def _before(
         then, now = (_known(opened, one.run_id) for one in (champion, version))
         known = {name: (then.get(name, "none"), now.get(name, "none")) for name in {**now, **then}}
         return Before(champion.version, known, measure(judged, test, opened.load(champion).model))
-    except (DamagedModel, InputError) as error:
+    except (DamagedModel, InputError, RegistryRefused) as error:
         return Before(champion.version, known, problem=str(error))
 
 
@@ -116,6 +133,8 @@ def _known(opened: Registry, run_id: str) -> dict[str, str]:
         "visitors first seen": tags.get("window"),
         "as of": tags.get("as_of"),
         "last event": tags.get("last_event"),
+        "last row": tags.get(LAST_ROW),
+        "last visitor learnt from": tags.get(LEARNT_UNTIL),
         "attribute group": tags.get("group"),
         "fingerprint": tags.get("fingerprint"),
     }
@@ -138,12 +157,6 @@ def _to_the_minute(text: object) -> str:
     return re.sub(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)[\d:.]*(\+00:00)?", r"\1 \2", str(text))
 
 
-def _question(facts: Mapping[str, Any]) -> str:
-    wanted = facts.get("goal", FORM)
-    what = "this visitor sends a form" if wanted == FORM else f"{wanted} follows"
-    return f"How likely is it that {what} within the next {facts['horizon']}?"
-
-
 def _data(facts: Mapping[str, Any]) -> dict[str, str]:
     dropped = ", ".join(f"{count:,} {reason}" for reason, count in facts["dropped"].items())
     return {
@@ -153,7 +166,6 @@ def _data(facts: Mapping[str, Any]) -> dict[str, str]:
         "Training rows": f"{facts['rows']:,}",
         "Positive rows": f"{facts['positives']:,} ({facts['positives'] / facts['rows']:.2%})",
         "Events that became no row": dropped or "none",
-        "Label": f"1 where {facts.get('goal', FORM)} follows within {facts['horizon']}, strictly "
-        "after the row's moment",
+        "Label": label(facts),
         "Fingerprint of definition and data": facts["fingerprint"],
     }

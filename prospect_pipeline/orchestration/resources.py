@@ -9,12 +9,15 @@ import json
 import shutil
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 import dagster as dg
 import pandas as pd
+import pyarrow.parquet as pq
 from pydantic import PrivateAttr
 from upath import UPath
 
@@ -24,6 +27,7 @@ from prospect_pipeline.settings import (
     RegistrySettings,
     SignalsSettings,
     SnowflakeSettings,
+    parse_moment,
 )
 from prospect_pipeline.signals.connection import Connection, connection
 from prospect_pipeline.warehouse.base import Warehouse
@@ -31,6 +35,7 @@ from prospect_pipeline.warehouse.duckdb import DuckDBWarehouse, embedded_events
 from prospect_pipeline.writing import whole_file
 
 KEPT_SECONDS = 7 * 24 * 3600
+PARENT_TAG, ROOT_TAG = "dagster/parent_run_id", "dagster/root_run_id"
 
 
 class ScoringService(Protocol):
@@ -40,7 +45,10 @@ class ScoringService(Protocol):
         """Return where it is, None where none runs."""
 
     def score(self, address: str, domain_userid: str) -> dict[str, Any]:
-        """Return its answer for a visitor; raises StackError where it gives none."""
+        """Return its answer for a visitor, from which nothing follows, and its moment.
+
+        Raises StackError where it gives none.
+        """
 
 
 class EventSource(Protocol):
@@ -131,8 +139,9 @@ class RegistryResource(dg.ConfigurableResource[Any]):
 class RunFiles(dg.UPathIOManager, ABC):
     """Values as files under the data directory, in which runs do not meet.
 
-    A run reads what it wrote itself, whatever others write meanwhile; a run that wrote nothing
-    reads the newest.
+    A run reads what it wrote itself, whatever others write meanwhile; one that was executed again
+    reads what the run before it wrote. A run without either reads the newest, which is the latest
+    of those with the latest as-of: what looks back at an earlier day stays with its own run.
     """
 
     def __init__(self, folder: str) -> None:
@@ -146,32 +155,69 @@ class RunFiles(dg.UPathIOManager, ABC):
     def read(self, path: Path) -> Any:
         """Read a value back."""
 
+    @abstractmethod
+    def as_of(self, path: Path) -> str | None:
+        """Return of which moment a value is, None where it does not say so."""
+
     def dump_to_path(self, context: dg.OutputContext, obj: Any, path: UPath) -> None:
         """Write a value, the run's own and then the newest, each in one step."""
         newest = Path(str(path))
         own = _of_run(newest, context.step_context.run_id)
         with whole_file(own) as unfinished:
             self.write(obj, unfinished)
-        with whole_file(newest) as unfinished:
-            shutil.copyfile(own, unfinished)
+        if not self._looks_back(own, newest):
+            with whole_file(newest) as unfinished:
+                shutil.copyfile(own, unfinished)
         _forget_old_runs(own.parent.parent)
 
     def load_from_path(self, context: dg.InputContext, path: UPath) -> Any:
-        """Read a value back."""
-        newest = Path(str(path))
-        own = _of_run(newest, context.step_context.run_id)
-        return self.read(own if own.exists() else newest)
+        """Read a value back; raises Failure, which no retry mends, where no run has left one."""
+        newest, step = Path(str(path)), context.step_context
+        for run_id in _ancestry(step.instance, step.dagster_run):
+            if _of_run(newest, run_id).exists():
+                return self.read(_of_run(newest, run_id))
+        if not newest.exists():
+            raise dg.Failure(
+                f"There is no {newest.stem} yet. Materialize it first, or all of them in one run "
+                "(the job `retrain`).",
+                allow_retries=False,
+            )
+        return self.read(newest)
+
+    def _looks_back(self, own: Path, newest: Path) -> bool:
+        """Return whether a value is of an earlier as-of than the newest.
+
+        A newest from the future was a mistake, and would stand in the way until then.
+        """
+        if not newest.exists():
+            return False
+        moments = [self.as_of(path) for path in (own, newest)]
+        mine, other = (parse_moment(moment) if moment else None for moment in moments)
+        return bool(mine and other and mine < other <= datetime.now(UTC))
 
 
 def _of_run(newest: Path, run_id: str) -> Path:
     return newest.parent / "runs" / run_id / newest.name
 
 
+def _ancestry(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[str]:
+    """Yield the id of a run, then of the runs that it executes again, the latest first."""
+    yield run.run_id
+    parent = run.tags.get(PARENT_TAG)
+    while parent:
+        yield parent
+        known = instance.get_run_by_id(parent)
+        parent = known.tags.get(PARENT_TAG) if known else None
+    if ROOT_TAG in run.tags:  # one between may have been deleted in Dagster
+        yield run.tags[ROOT_TAG]
+
+
 def _forget_old_runs(runs: Path) -> None:
     """Remove what runs wrote so long ago that none of them is still going on."""
     for folder in runs.iterdir():
-        if time.time() - folder.stat().st_mtime > KEPT_SECONDS:
-            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another run has just removed it
+            if time.time() - folder.stat().st_mtime > KEPT_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 class ParquetFrames(RunFiles):
@@ -187,6 +233,12 @@ class ParquetFrames(RunFiles):
         """Read a frame back."""
         return pd.read_parquet(path)
 
+    def as_of(self, path: Path) -> str | None:
+        """Return the frame's own, which it carries in ``attrs``, without reading its rows."""
+        carried: dict[str, Any] = pq.read_schema(path).pandas_metadata or {}
+        as_of: str | None = carried.get("attributes", {}).get("as_of")
+        return as_of
+
 
 class JsonValues(RunFiles):
     """Small values as JSON; Dagster's own way is pickle, and one file for all runs."""
@@ -200,6 +252,11 @@ class JsonValues(RunFiles):
     def read(self, path: Path) -> Any:
         """Read a value back."""
         return json.loads(path.read_text(encoding="utf-8"))
+
+    def as_of(self, path: Path) -> str | None:
+        """Return the one that stands among the values."""
+        kept = self.read(path)
+        return kept.get("as_of") if isinstance(kept, dict) else None
 
 
 @dg.io_manager(description="Data frames as Parquet under the data directory.")

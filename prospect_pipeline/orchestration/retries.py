@@ -6,6 +6,7 @@ own stays one, however often it is asked.
 
 # Annotations stay real objects here: Dagster reads those of the functions that are wrapped.
 
+import time
 from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
@@ -17,6 +18,7 @@ from prospect_pipeline.errors import (
     NoModel,
     ProspectError,
     RegistryError,
+    RegistryRefused,
     SignalsUnavailable,
     WarehouseUnavailable,
 )
@@ -30,7 +32,7 @@ RETRIES = dg.RetryPolicy(
 """About 5, 15 and 35 seconds later: not all who wait for the same server at the same moment."""
 
 MAY_PASS = (SignalsUnavailable, RegistryError, WarehouseUnavailable)
-LASTS = (DamagedModel, NoModel)
+LASTS = (DamagedModel, NoModel, RegistryRefused)
 
 
 def retried_where_it_may_pass(work: Callable[P, T]) -> Callable[P, T]:
@@ -46,9 +48,42 @@ def retried_where_it_may_pass(work: Callable[P, T]) -> Callable[P, T]:
         except dg.Failure:
             raise
         except Exception as error:
-            if isinstance(error, MAY_PASS) and not isinstance(error, LASTS):
+            if _may_pass(error):
                 raise
-            words = str(error) if isinstance(error, ProspectError) else repr(error)
-            raise dg.Failure(words, allow_retries=False) from error
+            raise _final(error) from error
 
     return run
+
+
+def patiently(work: Callable[[], T], say: Callable[[str], None]) -> T:
+    """Return what ``work`` gives, tried as often as `RETRIES` has it, and as far apart.
+
+    For the end of a step whose beginning is too dear to be done again. ``say`` is told of each
+    wait. Raises Failure, which ends the step, where the error lasts or the last try has failed.
+    """
+    tries = 0
+    while True:
+        try:
+            return work()
+        except Exception as error:
+            tries += 1
+            if tries > RETRIES.max_retries or not _may_pass(error):
+                raise _final(error) from error
+            seconds = RETRIES.calculate_delay(tries)
+            say(f"{error} It is tried again in {seconds:.0f} seconds.")
+        time.sleep(seconds)
+
+
+def _may_pass(error: Exception) -> bool:
+    return isinstance(error, MAY_PASS) and not isinstance(error, LASTS)
+
+
+def _final(error: Exception) -> dg.Failure:
+    """Return an error as one that no retry policy applies to: in its own words, where it is ours.
+
+    Any other may quote anything: data, a password.
+    """
+    words = f"An error that was not expected ({type(error).__name__}): its trace is in the log."
+    if isinstance(error, ProspectError):
+        words = str(error)
+    return dg.Failure(words, allow_retries=False)

@@ -10,16 +10,18 @@ from __future__ import annotations
 import fcntl
 import getpass
 import json
+import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from mlflow.exceptions import MlflowException
 
+from prospect_pipeline import features
 from prospect_pipeline.errors import NoModel
-from prospect_pipeline.registry.store import ModelVersion, Registry
+from prospect_pipeline.registry.store import LoadedModel, ModelVersion, Registry
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,16 @@ class Change:
 
 
 class Champions:
-    """Moves the alias. Every method raises RegistryError where MLflow cannot be reached."""
+    """Moves the alias. Every method raises RegistryError where MLflow cannot be reached.
 
-    def __init__(self, registry: Registry) -> None:
+    ``confirm`` is given each version before it becomes champion, and may raise.
+    """
+
+    def __init__(
+        self, registry: Registry, confirm: Callable[[LoadedModel], None] | None = None
+    ) -> None:
         self.registry = registry
+        self.confirm = confirm
         self._prefix = f"{registry.settings.alias}."
 
     def current(self) -> ModelVersion | None:
@@ -85,7 +93,10 @@ class Champions:
             yield
 
     def _move(self, version: ModelVersion, who: str, why: str, *, back: bool) -> Change:
-        self.registry.load(version)
+        loaded = self.registry.load(version)
+        loaded.model.score_one(features.vector({}, datetime.now(UTC)))  # as the service will first
+        if self.confirm is not None:
+            self.confirm(loaded)
         present = self.current()
         at = datetime.now(UTC).isoformat(timespec="microseconds")
         previous = present.version if present else None
@@ -100,19 +111,39 @@ class Champions:
 
     def _before(self) -> str | None:
         """Return the champion before the present one; going back twice goes back two steps."""
-        present, stack = self.current(), list[str]()
-        for change in self.history():
-            if change.back and change.version in stack:
-                del stack[stack.index(change.version) + 1 :]
-            else:
-                stack.append(change.version)
-        if present is not None and present.version in stack:  # what was recorded, and then cut off
-            del stack[len(stack) - stack[::-1].index(present.version) :]
-        while stack and present is not None and stack[-1] == present.version:
-            stack.pop()
-        return stack[-1] if stack else None
+        present = self.current()
+        return earlier(self.history(), present.version if present else None)
+
+
+def earlier(changes: Iterable[Change], present: str | None) -> str | None:
+    """Return the champion before the present one, None without any.
+
+    ``changes`` are the recorded ones, the oldest first; one that was recorded and then cut off is
+    known by the next one's ``previous``.
+    """
+    stack: list[str] = []
+    for change in changes:
+        _down_to(stack, change.previous)
+        if change.back and change.version in stack:
+            _down_to(stack, change.version)
+        else:
+            stack.append(change.version)
+    _down_to(stack, present)
+    while stack and stack[-1] == present:
+        stack.pop()
+    return stack[-1] if stack else None
+
+
+def _down_to(stack: list[str], version: str | None) -> None:
+    """Drop what stands on the last place of a version; one that is nowhere changes nothing."""
+    if version in stack:
+        del stack[len(stack) - stack[::-1].index(version) :]
 
 
 def whoever() -> str:
-    """Return who runs this, for the record."""
-    return f"{getpass.getuser()} on {socket.gethostname()}"
+    """Return who runs this, for the record; a container may know no name for its user."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # an OSError from Python 3.13 on
+        name = f"uid {os.getuid()}"
+    return f"{name} on {socket.gethostname()}"

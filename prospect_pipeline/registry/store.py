@@ -18,22 +18,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import mlflow
 import mlflow.xgboost
 import pandas as pd
 import requests
 import xgboost
-from alembic.util.exc import CommandError
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
-from sqlalchemy.exc import SQLAlchemyError
 
 from prospect_pipeline.attributes.version import GroupVersion
+from prospect_pipeline.encoder import Encoder
 from prospect_pipeline.errors import DamagedModel, NoModel, RegistryError
-from prospect_pipeline.features import Encoder
+from prospect_pipeline.redaction import shown_address, without_secrets
+from prospect_pipeline.registry.attempts import Attempts
+from prospect_pipeline.registry.failures import FAILURES, files_that_are_there, first_line, kind
 from prospect_pipeline.scoring import Calibration, ScoringModel
 from prospect_pipeline.settings import DataSettings, RegistrySettings
 
@@ -78,11 +78,7 @@ class Registry:
     @property
     def address(self) -> str:
         """The tracking address without what may be secret in it."""
-        parts = urlsplit(self.uri)
-        if not parts.hostname:
-            return self.uri
-        host = parts.netloc.rpartition("@")[2]
-        return f"{parts.scheme}://{host}{parts.path.rstrip('/')}"
+        return shown_address(self.uri)
 
     def check(self) -> None:
         """Raise RegistryError, soon, where a registry server does not answer."""
@@ -106,34 +102,40 @@ class Registry:
         tags: Mapping[str, str],
         artifacts: Mapping[str, str | bytes],
         group: GroupVersion | None = None,
+        dagster_run: str | None = None,
     ) -> ModelVersion:
         """Log a run with everything of a model, then register it: a version is whole or absent.
 
         ``example`` holds a few rows of the model's columns; the signature is that of the encoded
         vector, as XGBoost is given it. ``artifacts`` are contents by file name. ``group`` is what
-        the model was trained on, and is served from then on.
+        the model was trained on, and is served from then on. ``dagster_run`` is the id of the run
+        that asks: it has one version at most, which is returned where it is there already. Once
+        there is a version, nothing raises: a run of MLflow's that cannot be ended stays open.
+
+        Raises DamagedModel where the version that is there already does not load.
         """
-        encoded = pd.DataFrame(model.encoder.encode(example), columns=list(model.encoder.columns))
-        with self.connected(), mlflow.start_run(experiment_id=self._experiment()) as run:
-            mlflow.log_params(dict(params))
-            mlflow.log_metrics(dict(metrics))
-            mlflow.set_tags(dict(tags))
-            self._log_artifacts(run.info.run_id, artifacts)
-            logged = mlflow.xgboost.log_model(
-                model.booster,
-                name="model",
-                model_format="json",  # a damaged UBJSON file makes XGBoost ask for all memory
-                signature=infer_signature(encoded, model.score(example)),
-                input_example=encoded,
-                metadata=_carried(model, group),
-                pip_requirements=[f"xgboost=={xgboost.__version__}"],
-            )
-            return self._register(logged.model_uri, logged.model_id, str(run.info.run_id))
+        name = self.settings.model_name
+        with self.connected() as client:
+            attempts = Attempts(client, name, self._experiment(), dagster_run)
+            found = attempts.registered()
+            if found is not None:
+                return self.load(ModelVersion(name, str(found.version), found.run_id)).identity
+            with attempts.run(tags) as run:
+                mlflow.log_params(dict(params))
+                mlflow.log_metrics(dict(metrics))
+                self._log_artifacts(run.info.run_id, artifacts)
+                logged = _log_model(model, example, group)
+                return self._register(logged, str(run.info.run_id), attempts)
 
     def add_artifacts(self, run_id: str, artifacts: Mapping[str, str | bytes]) -> None:
         """Add files to a version's run."""
         with self.connected():
             self._log_artifacts(run_id, artifacts)
+
+    def has_artifact(self, run_id: str, name: str) -> bool:
+        """Return whether a version's run has a file."""
+        with self.connected() as client:
+            return any(each.path == name for each in client.list_artifacts(run_id))
 
     def read_artifact(self, run_id: str, name: str) -> bytes:
         """Return a file of a version's run."""
@@ -178,11 +180,12 @@ class Registry:
         """
         uri = f"models:/{version.name}/{version.version}"
         try:
-            with self.connected(), _files_that_are_there():
+            with self.connected(), files_that_are_there():
                 metadata = mlflow.models.get_model_info(uri).metadata or {}
                 encoder = Encoder.from_dict(json.loads(metadata["encoder"]))
                 scoring = json.loads(metadata.get("scoring", "{}"))
-                calibration = Calibration(**scoring.get("calibration", {}))
+                fitted = {k: float(v) for k, v in scoring.get("calibration", {}).items()}
+                calibration = Calibration(**fitted)
                 threshold = float(scoring.get("threshold", 0.5))
                 pinned = metadata.get("group")
                 group = GroupVersion.from_json(pinned) if pinned else None
@@ -192,11 +195,10 @@ class Registry:
                 f"{version.name} version {version.version} carries no encoder, so it was not "
                 "registered by this system. Choose another version, or train one."
             ) from None
-        except (ValueError, TypeError) as error:  # XGBoost's own error is a ValueError
-            reason = str(error).strip().splitlines()[0]
+        except (AttributeError, TypeError, ValueError) as error:  # XGBoost's is a ValueError
             raise DamagedModel(
                 f"{version.name} version {version.version} is damaged and cannot be loaded "
-                f"({reason}). Choose another version, or train one."
+                f"({first_line(error)}). Choose another version, or train one."
             ) from None
         booster.set_param({"nthread": 1})
         return LoadedModel(version, ScoringModel(booster, encoder, calibration, threshold), group)
@@ -221,10 +223,12 @@ class Registry:
         """Return a run's address in MLflow's web pages, the path alone where they are unknown."""
         with self.connected() as client:
             experiment = client.get_run(run_id).info.experiment_id
-        pages = self.settings.ui_url or (self.address if self.uri.startswith("http") else "")
+        pages = shown_address(self.settings.ui_url or "") or (
+            self.address if self.uri.startswith("http") else ""
+        )
         return f"{pages.rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
 
-    def _register(self, source: str, model_id: str, run_id: str) -> ModelVersion:
+    def _register(self, logged: Any, run_id: str, attempts: Attempts) -> ModelVersion:
         name = self.settings.model_name
         client = MlflowClient(self.uri, self.uri)
         try:
@@ -232,8 +236,11 @@ class Registry:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        made = client.create_model_version(name, source, run_id, model_id=model_id)
-        return ModelVersion(name, str(made.version), run_id)
+        made = client.create_model_version(
+            name, logged.model_uri, run_id, tags=attempts.tags, model_id=logged.model_id
+        )
+        settled = attempts.settled(made)
+        return ModelVersion(name, str(settled.version), str(settled.run_id or run_id))
 
     def _experiment(self) -> str:
         name = self.settings.model_name
@@ -266,10 +273,10 @@ class Registry:
             mlflow.set_registry_uri(self.uri)
             self._prepare()
             yield MlflowClient(self.uri, self.uri)
-        except (MlflowException, SQLAlchemyError, CommandError, ImportError, OSError) as error:
+        except FAILURES as error:
             said = str(error).strip() or type(error).__name__
-            reason = said.splitlines()[0].replace(self.uri, self.address)
-            raise RegistryError(
+            reason = without_secrets(said.splitlines()[0].replace(self.uri, self.address))
+            raise kind(error)(
                 f"MLflow at {self.address} cannot be used: {reason} Check MLFLOW_TRACKING_URI "
                 "and the server."
             ) from None
@@ -288,29 +295,25 @@ class Registry:
         self._prepared = True
 
 
+def _log_model(model: ScoringModel, example: pd.DataFrame, group: GroupVersion | None) -> Any:
+    """Log a model to MLflow's open run, and return what MLflow knows of it."""
+    encoded = pd.DataFrame(model.encoder.encode(example), columns=model.encoder.names)
+    return mlflow.xgboost.log_model(
+        model.booster,
+        name="model",
+        model_format="json",  # a damaged UBJSON file makes XGBoost ask for all memory
+        signature=infer_signature(encoded, model.score(example)),
+        input_example=encoded,
+        metadata=_carried(model, group),
+        pip_requirements=[f"xgboost=={xgboost.__version__}"],
+    )
+
+
 def _carried(model: ScoringModel, group: GroupVersion | None) -> dict[str, str]:
     """Return what a version carries beside its booster, as JSON."""
     scoring = {"calibration": vars(model.calibration), "threshold": model.threshold}
     carried = {"encoder": json.dumps(model.encoder.to_dict()), "scoring": json.dumps(scoring)}
     return carried | ({"group": group.to_json()} if group else {})
-
-
-@contextmanager
-def _files_that_are_there() -> Iterator[None]:
-    """Turn a file that is lost into a ValueError; a server that is away stays what it is.
-
-    MLflow raises plain OSError for a lost file on a disk; errors of networks are its subclasses.
-    """
-    try:
-        yield
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        raise ValueError(error.message) from None
-    except OSError as error:
-        if type(error) not in (OSError, FileNotFoundError):
-            raise
-        raise ValueError(str(error)) from None
 
 
 def _restore(variables: Mapping[str, str | None]) -> None:

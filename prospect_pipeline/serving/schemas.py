@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -13,6 +14,14 @@ DomainUserid = Annotated[
 ]
 Explain = Annotated[
     bool, Field(strict=True, description="Whether to say what drove the score, as `reasons`.")
+]
+DryRun = Annotated[
+    bool,
+    Field(
+        strict=True,
+        description="Whether the score is to have no consequences: no intervention follows from "
+        "it. The answer then says its `moment`.",
+    ),
 ]
 
 
@@ -44,7 +53,9 @@ class Prediction(BaseModel):
     model_config = ConfigDict(protected_namespaces=())
 
     domain_userid: str
-    score: float = Field(description="Probability of a form within the next hour.", gt=0, lt=1)
+    score: float = Field(
+        description="Probability of the goal that the model has learnt.", gt=0, lt=1
+    )
     decision: Decision
     signals: dict[str, Any] | None = Field(None, description="Raw attribute values.")
     scoring_attributes: dict[str, str | int] | None = Field(
@@ -52,3 +63,6 @@ class Prediction(BaseModel):
     )
     model: Model
     reasons: list[Reason] | None = Field(None, description="Largest first.")
+    moment: datetime | None = Field(
+        None, description="As of when the visitor was scored; with `dry_run` alone."
+    )

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from prospect_pipeline import features
-from prospect_pipeline.errors import NoModel, ProspectError
+from prospect_pipeline.attributes.version import GroupVersion
+from prospect_pipeline.errors import NoModel, ProspectError, SignalsError
 from prospect_pipeline.registry.store import LoadedModel, Registry
+
+Published = Callable[[GroupVersion], Awaitable[bool]]
+"""Says whether Signals has a group's version published; raises SignalsError where it cannot say."""
 
 logger = logging.getLogger("prospect.scorer")
 
@@ -21,6 +26,7 @@ class Scorer:
         self.selector = selector
         self.problem: str | None = None
         self._loaded: LoadedModel | None = None
+        self._waiting: LoadedModel | None = None
 
     @property
     def ready(self) -> bool:
@@ -35,29 +41,69 @@ class Scorer:
 
     def refresh(self) -> bool:
         """Load the version that is meant, where another is in use; return whether it changed."""
+        loaded = self._newer()
+        if loaded is not None:
+            self._use(loaded)
+        return loaded is not None
+
+    async def follow(self, published: Published) -> bool:
+        """Refresh, but let a model in use stay until the newer one's attributes are published.
+
+        Where there is none in use yet, the newer one is taken as it is. Returns whether it changed.
+        """
+        loaded = await asyncio.to_thread(self._newer)
+        if loaded is None:
+            return False
+        try:
+            await self._require_published(loaded, published)
+        except Exception as error:  # whatever it is, the model in use goes on
+            self._waiting = loaded
+            self._stay(error)
+            return False
+        self._use(loaded)
+        return True
+
+    async def watch(self, seconds: float, published: Published) -> None:
+        """Follow every so often, for ever, beside the requests."""
+        while True:
+            await asyncio.sleep(seconds)
+            await self.follow(published)
+
+    def _newer(self) -> LoadedModel | None:
+        """Return the version that is meant, loaded, None where it is in use or cannot be loaded."""
         try:
             wanted = self.registry.resolve(self.selector)
             if self._loaded is not None and self._loaded.identity == wanted:
-                return False
+                self._waiting, self.problem = None, None
+                return None
+            if self._waiting is not None and self._waiting.identity == wanted:
+                return self._waiting
             loaded = self.registry.load(wanted)
             loaded.model.score_one(features.vector({}, datetime.now(UTC)))  # the first is slow
-        except ProspectError as error:
-            self._stay(str(error))
-            return False
         except Exception as error:  # whatever it is, the model in use goes on, and so does watching
-            self._stay(f"loading failed unexpectedly ({type(error).__name__})", trace=True)
-            return False
-        self._loaded, self.problem = loaded, None
-        logger.info("Model %s version %s is in use", wanted.name, wanted.version)
-        return True
+            self._stay(error)
+            return None
+        return loaded
 
-    def _stay(self, problem: str, *, trace: bool = False) -> None:
+    async def _require_published(self, newer: LoadedModel, published: Published) -> None:
+        group, used = newer.group, self._loaded
+        if used is None or group is None or group == used.group:  # it loses nothing that is there
+            return
+        if not await published(group):
+            raise SignalsError(
+                f"Signals has no published {group}, which version {newer.identity.version} was "
+                "trained on. Publish it by the job deploy_configuration, or take a version whose "
+                "attributes are: `prospect promote VERSION`."
+            )
+
+    def _use(self, loaded: LoadedModel) -> None:
+        self._loaded, self._waiting, self.problem = loaded, None, None
+        identity = loaded.identity
+        logger.info("Model %s version %s is in use", identity.name, identity.version)
+
+    def _stay(self, error: Exception) -> None:
+        known = isinstance(error, ProspectError)
+        problem = str(error) if known else f"loading failed unexpectedly ({type(error).__name__})"
         if problem != self.problem:
-            logger.warning("The model in use stays: %s", problem, exc_info=trace)
+            logger.warning("The model in use stays: %s", problem, exc_info=not known)
         self.problem = problem
-
-    async def watch(self, seconds: float) -> None:
-        """Refresh every so often, for ever, beside the requests."""
-        while True:
-            await asyncio.sleep(seconds)
-            await asyncio.to_thread(self.refresh)

@@ -19,7 +19,7 @@ from prospect_pipeline.errors import NoModel, SignalsError
 from prospect_pipeline.registry.store import LoadedModel, Registry
 from prospect_pipeline.serving.crossing import Crossings
 from prospect_pipeline.serving.edge import Edge, error
-from prospect_pipeline.serving.schemas import DomainUserid, Explain, Prediction
+from prospect_pipeline.serving.schemas import DomainUserid, DryRun, Explain, Prediction
 from prospect_pipeline.serving.scorer import Scorer
 from prospect_pipeline.settings import (
     Clock,
@@ -77,14 +77,17 @@ class ProspectScoring:
     async def start(self) -> None:
         """Load the model and fetch the token; then watch for newer ones, and renew it ahead.
 
-        Whether Signals still has the model's attributes is looked up as often as for a newer model.
+        Whether Signals still has the model's attributes is looked up as often as for a newer model,
+        which is taken once Signals has its own.
         """
         logging.getLogger("bentoml._internal.server.http_app").addFilter(Expected())
         await asyncio.to_thread(self.scorer.refresh)
         await self._renew()
         await self._confirm()
         self.tasks = [
-            asyncio.create_task(self.scorer.watch(self.serving.poll_seconds)),
+            asyncio.create_task(
+                self.scorer.watch(self.serving.poll_seconds, self.attributes.is_published)
+            ),
             asyncio.create_task(self._keep_renewing()),
             asyncio.create_task(self._keep_confirming()),
         ]
@@ -103,7 +106,9 @@ class ProspectScoring:
         return self.scorer.ready
 
     @bentoml.api(route="/predict")
-    async def predict(self, domain_userid: DomainUserid, explain: Explain = False) -> Prediction:
+    async def predict(
+        self, domain_userid: DomainUserid, explain: Explain = False, dry_run: DryRun = False
+    ) -> Prediction:
         """Score one visitor; one whom Signals does not know is scored on empty attributes."""
         try:
             loaded = self.scorer.current()
@@ -115,7 +120,10 @@ class ProspectScoring:
         moment = values.moment or self.clock.now()
         raw = {name: value for name, value in values.attributes.items() if name != KEY}
         answer = self._answer(loaded, domain_userid, raw, moment, explain=explain)
-        self.crossings.notice(domain_userid, answer["score"])
+        if dry_run:
+            answer["moment"] = moment.isoformat()
+        else:
+            self.crossings.notice(domain_userid, answer["score"])
         return JSONResponse(answer)  # type: ignore[return-value]
 
     async def _keep_renewing(self) -> None:

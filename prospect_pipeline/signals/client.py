@@ -1,7 +1,7 @@
 """Reading attributes online, fast: one pooled, keep-alive, asynchronous connection.
 
-The requests, the reply's shape and the fetching of a token are those of the Signals SDK, which
-opens a connection for every call and is used everywhere but here.
+The requests and the reply's shape are those of the Signals SDK, which opens a connection for every
+call and is used everywhere but here.
 """
 
 from __future__ import annotations
@@ -10,26 +10,24 @@ import asyncio
 import json
 import logging
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import aiohttp
-import jwt
 
 from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.errors import SignalsError, SignalsUnavailable
 from prospect_pipeline.settings import parse_moment
-from prospect_pipeline.signals.connection import Connection, Credentials
+from prospect_pipeline.signals.connection import Connection
+from prospect_pipeline.signals.tokens import Tokens
 
 CLOCK_HEADER = "X-Signals-Clock"
 """The local Signals says here as of which moment it computed its values."""
 
-CONSOLE = "https://console.snowplowanalytics.com/api/msc/v1"
-TOKEN_SECONDS = 10
-RENEW_AHEAD_SECONDS = 300
+DROPPED = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
+"""A kept connection that the other side closed just as it was used: a read can be asked again."""
 
 logger = logging.getLogger("prospect.signals")
 
@@ -60,9 +58,7 @@ class OnlineAttributes:
         self.timeout = aiohttp.ClientTimeout(total=timeout_ms / 1000)
         self._connection: Connection | None = None
         self._session: aiohttp.ClientSession | None = None
-        self._token: str | None = None
-        self._token_expires = 0.0
-        self._renewing = asyncio.Lock()
+        self._tokens = Tokens(self._pool)
         self._published: dict[GroupVersion, bool] = {}
 
     async def read(self, identifier: str, group: GroupVersion | None = None) -> OnlineValues:
@@ -72,7 +68,7 @@ class OnlineAttributes:
         SignalsError where Signals refuses or does not have the version published.
         """
         try:
-            reading = self._read(identifier, group, retry=True)
+            reading = self._read_in_time(identifier, group)
             if group is None or self._published.get(group):
                 return await reading
             values, _ = await asyncio.gather(reading, self.confirm(group))  # in one budget
@@ -112,7 +108,10 @@ class OnlineAttributes:
         not say leaves it at what was known, and a version at first is taken as published: a read
         shows whether Signals answers at all.
         """
-        found = await self._is_published(group)
+        try:
+            found = await self.is_published(group)
+        except SignalsError:
+            found = self._published.get(group, True)
         before = self._published.get(group)
         self._published = {group: found}  # of another version it would be out of date, once back
         if not found:
@@ -124,6 +123,29 @@ class OnlineAttributes:
                 logger.warning("%s", problem)
             raise SignalsError(problem)
 
+    async def is_published(self, group: GroupVersion) -> bool:
+        """Return whether Signals has a group's version published.
+
+        Raises SignalsUnavailable or SignalsError where Signals does not say within the budget.
+        """
+        try:
+            async with asyncio.timeout(self.timeout.total):
+                connection = self._connection = self._connection or self.connect()
+                token = await self._bearer(connection)
+                async with self._pool().get(
+                    f"{connection.url}/api/v1/registry/attribute_groups/{group.name}"
+                    f"/versions/{group.version}",
+                    headers={"Authorization": f"Bearer {token}"},
+                ) as reply:
+                    if reply.status == 404:
+                        return False
+                    if reply.status == 200:
+                        return bool(json.loads(await reply.read()).get("is_published"))
+                    said = str(reply.status)
+        except (aiohttp.ClientError, TimeoutError, ValueError, AttributeError) as error:
+            said = type(error).__name__
+        raise SignalsUnavailable(f"Signals does not say whether {group} is published ({said}).")
+
     async def renew(self) -> None:
         """Fetch the token where it is about to expire, so that no request waits for it.
 
@@ -131,7 +153,8 @@ class OnlineAttributes:
         """
         try:
             connection = self._connection = self._connection or self.connect()
-            await self._bearer(connection)
+            if connection.credentials is not None:
+                await self._tokens.renew(connection.credentials)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise SignalsUnavailable(
                 f"Snowplow's console gave no token ({type(error).__name__})."
@@ -139,26 +162,17 @@ class OnlineAttributes:
 
     async def close(self) -> None:
         """Close the pooled connections."""
+        await self._tokens.close()
         if self._session is not None:
             await self._session.close()
             self._session = None
 
-    async def _is_published(self, group: GroupVersion) -> bool:
-        try:
-            connection = self._connection = self._connection or self.connect()
-            token = await self._bearer(connection)
-            async with self._pool().get(
-                f"{connection.url}/api/v1/registry/attribute_groups/{group.name}"
-                f"/versions/{group.version}",
-                headers={"Authorization": f"Bearer {token}"},
-            ) as reply:
-                if reply.status == 404:
-                    return False
-                if reply.status == 200:
-                    return bool(json.loads(await reply.read()).get("is_published"))
-        except (SignalsError, aiohttp.ClientError, TimeoutError, ValueError, AttributeError):
-            pass
-        return self._published.get(group, True)
+    async def _read_in_time(self, identifier: str, group: GroupVersion | None) -> OnlineValues:
+        async with asyncio.timeout(self.timeout.total):  # over a second try and a token too
+            try:
+                return await self._read(identifier, group, retry=True)
+            except DROPPED:
+                return await self._read(identifier, group, retry=True)
 
     async def _read(
         self, identifier: str, group: GroupVersion | None, *, retry: bool
@@ -173,7 +187,8 @@ class OnlineAttributes:
             headers={"Authorization": f"Bearer {token}"},
         ) as reply:
             if reply.status == 401 and retry:
-                self._token, self._connection = None, None
+                self._tokens.refused(token)
+                self._connection = None
                 return await self._read(identifier, group, retry=False)
             if reply.status != 200:
                 self._connection = None  # something else may have taken a local one's place
@@ -199,34 +214,7 @@ class OnlineAttributes:
         if connection.credentials is None:
             assert connection.token is not None
             return connection.token.get_secret_value()
-        if self._token is None or time.time() > self._token_expires - RENEW_AHEAD_SECONDS:
-            async with self._renewing:
-                if self._token is None or time.time() > self._token_expires - RENEW_AHEAD_SECONDS:
-                    self._token = await self._fetch_token(connection.credentials)
-                    self._token_expires = _expiry(self._token)
-        return self._token
-
-    async def _fetch_token(self, credentials: Credentials) -> str:
-        async with self._pool().get(
-            f"{CONSOLE}/organizations/{credentials.org_id}/credentials/v3/token",
-            headers={
-                "X-API-Key-Id": credentials.api_key_id.get_secret_value(),
-                "X-API-Key": credentials.api_key.get_secret_value(),
-            },
-            timeout=aiohttp.ClientTimeout(total=TOKEN_SECONDS),
-        ) as reply:
-            if reply.status >= 500:
-                raise SignalsUnavailable(f"Snowplow's console answered {reply.status}.")
-            if reply.status != 200:
-                raise SignalsError(
-                    f"Snowplow's console gave no token ({reply.status}). Check SP_API_KEY, "
-                    "SP_API_KEY_ID and SP_ORG_ID."
-                )
-            body = json.loads(await reply.read())
-            token = body.get("accessToken") if isinstance(body, dict) else None
-            if not isinstance(token, str):
-                raise SignalsError("Snowplow's console answered without an accessToken.")
-            return token
+        return await self._tokens.current(connection.credentials)
 
 
 def _first(columns: Any) -> dict[str, Any]:
@@ -251,11 +239,3 @@ def _moment(header: str | None) -> datetime | None:
         return None if header is None else parse_moment(header)
     except ValueError:
         raise SignalsUnavailable(f"Signals answered with a {CLOCK_HEADER} that is none.") from None
-
-
-def _expiry(token: str) -> float:
-    try:
-        claims = jwt.decode(token, options={"verify_signature": False})
-    except jwt.InvalidTokenError:
-        return time.time() + RENEW_AHEAD_SECONDS  # not a JWT: ask for a new one every time
-    return float(claims.get("exp", time.time() + 3600))

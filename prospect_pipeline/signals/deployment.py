@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from snowplow_signals import Service, Signals, SignalsAPIError, SignalsSandbox, StreamAttributeGroup
 from snowplow_signals.registry_client import RegistryObject
 
+from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.errors import DefinitionConflict, SignalsError, SignalsUnavailable
 
 SDK = Signals | SignalsSandbox
@@ -25,9 +26,6 @@ T = TypeVar("T")
 
 DEFINING = ("attribute_key", "attributes", "ttl", "fields", "batch_source")
 """The fields of a group that make its values what they are."""
-
-BUSY = (429, 502, 503, 504)
-"""Answers of a Signals that may take the same request a little later."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +76,15 @@ def deploy(signals: SDK, group: StreamAttributeGroup, service: Service) -> Deplo
     return Deployment(changes, kept, tuple(warnings))
 
 
+def is_published(signals: SDK, group: GroupVersion) -> bool:
+    """Return whether Signals has a group's version published.
+
+    Raises SignalsUnavailable or SignalsError where it does not say.
+    """
+    known = call(lambda: signals.get_attribute_group(group.name, group.version))
+    return bool(_dump(known).get("is_published"))
+
+
 def call(request: Callable[[], T]) -> T | None:
     """Call Signals; None where it answers that there is no such thing."""
     try:
@@ -90,7 +97,8 @@ def call(request: Callable[[], T]) -> T | None:
                 f"Signals refused the credentials ({error.status_code}). Check SP_API_KEY, "
                 "SP_API_KEY_ID and SP_ORG_ID, or SP_SANDBOX_TOKEN."
             ) from None
-        kind = SignalsUnavailable if error.status_code in BUSY else SignalsError
+        later = error.status_code == 429 or error.status_code >= 500  # the same may pass later
+        kind = SignalsUnavailable if later else SignalsError
         raise kind(f"Signals answered {error.status_code}: {error.message}") from None
     except httpx.HTTPError as error:
         raise SignalsUnavailable(

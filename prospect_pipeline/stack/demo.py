@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 from prospect_pipeline.sandbox.generator import generate
 from prospect_pipeline.sandbox.store import EventStore, Loaded
 from prospect_pipeline.settings import DEMO_SEED, DEMO_USERS, DataSettings
+from prospect_pipeline.warehouse.base import just_after
+from prospect_pipeline.warehouse.duckdb import DuckDBWarehouse, embedded_events
 
 T = TypeVar("T")
 
@@ -32,12 +34,11 @@ class DemoEvents:
 
 
 def load_events(data: DataSettings, file: Path | None) -> tuple[Loaded, datetime]:
-    """Load a file's events, or the demo's up to now; return what and when the last one was."""
+    """Load a file's events, or the demo's up to now; return what, and as-of by default."""
     store = EventStore(data)
     loaded = store.load(file) if file else load_demo(store, datetime.now(UTC), print_line)
-    last = store.last_event()
-    assert last is not None  # or loading would have raised
-    return loaded, last
+    held = DuckDBWarehouse(embedded_events(data))
+    return loaded, just_after(held.span(), held.span)
 
 
 def sample_visitors(data: DataSettings, count: int) -> list[str]:

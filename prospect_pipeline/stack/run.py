@@ -10,7 +10,7 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -38,7 +38,6 @@ from prospect_pipeline.training.threshold import Rule
 from prospect_pipeline.writing import whole_file
 
 SCORED_VISITORS = 5
-MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -96,6 +95,7 @@ class Run:
         registry = RegistrySettings.load()
         training = TrainingSettings.load(as_of=self.options.as_of, cohort=self.options.cohort)
         Rule.parse(training.threshold)
+        _ = training.label_horizon  # refuses a table of labels of which nothing is said
         for settings in (
             AutomationSettings, Clock, DefinitionSettings, ServingSettings, SnowflakeSettings
         ):  # fmt: skip
@@ -110,12 +110,12 @@ class Run:
         """Load the events; return as-of too, and what the services are to be told."""
         if self.options.events is not None:
             self.console.say(f"Loading {self.options.events}")
-        loaded, last = in_child(load_events, self.options.data, self.options.events)
+        loaded, just_after = in_child(load_events, self.options.data, self.options.events)
         for reason, count in loaded.uncounted.items():
             self.console.say(f"{count:,} events count nowhere: {reason}")
         if loaded.put_away:
             self.console.say(f"What was collected before is in {loaded.put_away}")
-        as_of = TrainingSettings.load(as_of=self.options.as_of).as_of_moment or last + MICROSECOND
+        as_of = TrainingSettings.load(as_of=self.options.as_of).as_of_moment or just_after
         environment = {
             "MLFLOW_UI_URL": services.url(ports.mlflow),
             "DAGSTER_UI_URL": services.url(ports.dagster),
@@ -124,6 +124,7 @@ class Run:
             "PREDICT_CORS_ORIGINS": ",".join(
                 [*ServingSettings.load().cors_origins, services.website_origins(ports)]
             ),
+            "PREDICT_URL": AutomationSettings.load().predict_url or services.url(ports.predict),
             # Everything shares this machine, which may be busy; a website's patience is not asked.
             "SIGNALS_TIMEOUT_MS": os.environ.get("SIGNALS_TIMEOUT_MS", "1500"),
         }
@@ -158,6 +159,8 @@ class Run:
         if own_registry:
             services.wait_for_mlflow(processes, ports.mlflow)
             self.console.say(f"MLflow         {services.url(ports.mlflow)}")
+        # It waits for a model, so that the training can be compared with what is served.
+        services.start_scoring(processes, ports.predict)
 
     def _train(self, url: str, processes: Processes, as_of: datetime) -> dict[str, dict[str, Any]]:
         """Materialize everything in the Dagster instance whose page is served.
@@ -174,12 +177,19 @@ class Run:
     def _score(
         self, processes: Processes, ports: services.Ports, champion: str
     ) -> list[dict[str, Any]]:
-        """Score a few known visitors over HTTP, by the version just trained."""
-        services.start_scoring(processes, ports.predict)
+        """Score a few known visitors over HTTP, by the champion."""
         services.wait_for_scoring(processes, ports.predict)
         address = services.url(ports.predict)
+        visitors = in_child(sample_visitors, self.options.data, SCORED_VISITORS)
+
+        def swapped() -> bool:
+            answer = fetch_score(address, visitors[0], dry_run=True)
+            return bool(answer["model"]["version"] == champion)
+
+        if RegistrySettings.load().version is None:  # it may still use the champion before
+            processes.wait_for(f"Version {champion}", swapped, services.START_SECONDS)
         scores = []
-        for visitor in in_child(sample_visitors, self.options.data, SCORED_VISITORS):
+        for visitor in visitors:
             answer = fetch_score(address, visitor)
             scores.append(
                 {

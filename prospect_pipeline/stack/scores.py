@@ -8,6 +8,7 @@ from typing import Any
 import requests
 
 from prospect_pipeline.errors import StackError
+from prospect_pipeline.redaction import shown_address
 from prospect_pipeline.settings import AutomationSettings, DataSettings
 from prospect_pipeline.stack.processes import answers
 
@@ -29,8 +30,11 @@ class RunningService:
         return here if answers(f"{here}/readyz") else None  # a killed system leaves its address
 
     def score(self, address: str, domain_userid: str) -> dict[str, Any]:
-        """Return its answer for a visitor, in full; raises StackError where it gives none."""
-        return fetch_score(address, domain_userid, explain=True)
+        """Return its answer for a visitor; raises StackError where it gives none.
+
+        Nothing follows from the score, and the answer says as of which moment it is.
+        """
+        return fetch_score(address, domain_userid, dry_run=True)
 
 
 def service_url(data: DataSettings) -> str:
@@ -45,23 +49,28 @@ def service_url(data: DataSettings) -> str:
         ) from None
 
 
-def fetch_score(url: str, domain_userid: str, *, explain: bool = False) -> dict[str, Any]:
+def fetch_score(
+    url: str, domain_userid: str, *, explain: bool = False, dry_run: bool = False
+) -> dict[str, Any]:
     """Ask the service for one visitor's score; raises StackError where it gives none."""
-    body = {"domain_userid": domain_userid, "explain": explain}
+    body: dict[str, Any] = {"domain_userid": domain_userid, "explain": explain}
+    if dry_run:
+        body["dry_run"] = True
+    shown = shown_address(url)
     try:
         reply = requests.post(f"{url.rstrip('/')}/predict", json=body, timeout=10)
         answer: dict[str, Any] = reply.json()
     except requests.RequestException as error:
         raise StackError(
-            f"{url} does not answer ({type(error).__name__}). Is the service running? "
+            f"{shown} does not answer ({type(error).__name__}). Is the service running? "
             "`prospect run` starts it."
         ) from None
     except ValueError:
-        raise StackError(f"{url} answered {reply.status_code}, and not with JSON.") from None
+        raise StackError(f"{shown} answered {reply.status_code}, and not with JSON.") from None
     if not reply.ok:
         problem = answer.get("error", {})
         raise StackError(
-            f"{url} answered {reply.status_code} {problem.get('code', '')}: "
+            f"{shown} answered {reply.status_code} {problem.get('code', '')}: "
             f"{problem.get('message', answer)}"
         )
     return answer

@@ -8,9 +8,10 @@ Intervals are the percentiles of the draws.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +39,12 @@ class Interval:
     def to_dict(self) -> dict[str, float | None]:
         """Return it as plain JSON types, with null where it is not defined."""
         return {name: end if np.isfinite(end) else None for name, end in vars(self).items()}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, float | None]) -> Self:
+        """Rebuild one; raises KeyError where ``stored`` is none."""
+        ends = (stored[name] for name in ("value", "low", "high"))
+        return cls(*(float("nan") if end is None else end for end in ends))
 
     def __str__(self) -> str:
         if not np.isfinite(self.value):

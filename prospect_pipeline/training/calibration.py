@@ -14,7 +14,7 @@ from scipy.optimize import minimize
 
 from prospect_pipeline.scoring import Calibration, Floats
 
-SPREAD = 0.1
+SPREAD = 0.05
 """How far slope and intercept are expected from 1 and 0: the prior's standard deviation."""
 
 

@@ -34,10 +34,10 @@ def check_counts(
 ) -> Check:
     """Return whether no count changed by more than a share of what it was.
 
-    ``previous`` is the run before and its counts, or None where there was none.
+    ``previous`` is the run of the as-of before and its counts, or None where there was none.
     """
     if previous is None:
-        words = "There is no earlier run with counts to compare with: not checked."
+        words = "There is no run of an earlier as-of with counts to compare with: not checked."
         facts = {"checked": False, "present": dict(present), "allowed_change": allowed}
         return Check("counts_like_last_run", True, False, words, facts)
     run, before = previous

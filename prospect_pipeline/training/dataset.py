@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 import pandas as pd
 
+from prospect_pipeline.encoder import as_floats, check_columns
 from prospect_pipeline.errors import TrainingError
-from prospect_pipeline.features import COLUMNS, FEATURES, as_floats, check_columns
+from prospect_pipeline.features import COLUMNS, FEATURES
+from prospect_pipeline.settings import TrainingSettings
 
 KEY = "domain_userid"
 ANCHOR = [KEY, "anchor_ts", "event_id"]
@@ -80,11 +82,53 @@ def check_dataset(
     ]
 
 
-def require_trainable(frame: pd.DataFrame, min_converters: int) -> None:
-    """Raise TrainingError with what to change, where a blocking check fails."""
-    for check in check_dataset(frame, min_converters):
+class KnownBy(TypedDict):
+    """What says whether a label is known: as-of (None: not checked), and how far it looks ahead."""
+
+    as_of: datetime | None
+    horizon: timedelta
+
+
+def known_by(facts: Mapping[Any, Any], settings: TrainingSettings) -> KnownBy:
+    """Return what the labels of a frame are known by; ``facts`` are what the frame says of itself.
+
+    Those of sessions are not checked: which sessions are over, their own span says. Nor are those
+    of one's own table, unless as-of was given: they may have become known after the last event.
+    """
+    by = settings.anchored_by
+    checked = by == "visitors" or (by == "table" and facts.get("as_of_given"))
+    as_of = datetime.fromisoformat(facts["as_of"]) if checked else None
+    return KnownBy(as_of=as_of, horizon=settings.label_horizon)
+
+
+def require_trainable(
+    frame: pd.DataFrame,
+    min_converters: int,
+    *,
+    as_of: datetime | None = None,
+    horizon: timedelta = timedelta(0),
+) -> None:
+    """Raise TrainingError with what to change, where a check of `check_dataset` blocks."""
+    for check in check_dataset(frame, min_converters, as_of=as_of, horizon=horizon):
         if check.blocking and not check.passed:
             raise TrainingError(check.description)
+
+
+def rows_of(scored: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame's rows in the order of ``scored``, which names them by key and event.
+
+    Raises TrainingError where one is not there: then the frame is not the one that was scored.
+    """
+    names = [KEY, "event_id"]
+    found = scored[names].merge(frame, "left", names, indicator="found", validate="1:1")
+    missing = int((found["found"] == "left_only").sum())
+    if missing:
+        raise TrainingError(
+            f"{missing:,} of the {len(scored):,} test rows that the model was judged on are not in "
+            "training_dataframe: it was built again since. Materialize training_dataframe and all "
+            "that follows it in one run (the job `retrain`)."
+        )
+    return found.drop(columns="found")
 
 
 def converters(frame: pd.DataFrame) -> int:
@@ -111,6 +155,11 @@ def counts(frame: pd.DataFrame) -> dict[str, int]:
 def moments(frame: pd.DataFrame) -> pd.Series[pd.Timestamp]:
     """Return the anchors' moments in UTC; one without a zone is UTC."""
     return pd.to_datetime(frame["anchor_ts"], utc=True).dt.as_unit("us")
+
+
+def first_seen(frame: pd.DataFrame) -> pd.Series[pd.Timestamp]:
+    """Return, for each row, the moment in UTC of its visitor's first row."""
+    return moments(frame).groupby(frame[KEY]).transform("min")
 
 
 _Result = tuple[str, bool, str, dict[str, Any]]

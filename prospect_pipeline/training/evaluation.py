@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from sklearn import metrics as sk
 
+from prospect_pipeline.errors import TrainingError
 from prospect_pipeline.scoring import ScoringModel
 from prospect_pipeline.training.bootstrap import Draws, Interval, interval, intervals
 from prospect_pipeline.training.dataset import KEY
-from prospect_pipeline.training.importance import PERMUTED_ROWS, gain, permutation, spread_rows
+from prospect_pipeline.training.deciles import Decile, deciles
+from prospect_pipeline.training.importance import gain
 from prospect_pipeline.training.measures import HIGHER_IS_BETTER, Ranked
 from prospect_pipeline.training.model import Scores, weights
 from prospect_pipeline.training.slices import Slice, slices
-from prospect_pipeline.training.visitors import Explained, explained
 
 Intervals = dict[str, Interval]
 
@@ -26,38 +27,35 @@ MODEL = "model"
 """The column of the model's own scores in a scored frame; the others are baselines."""
 
 IDENTITY = ["domain_userid", "anchor_ts", "event_id", "label", "weight"]
-EXPLAINED_ROWS = 1000
-"""How many rows at most have their contributions drawn."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The test part, scored: metrics by scorer, and what the report draws.
+    """The test part, scored, and every number on it: made once, stored with the version.
 
     ``scored`` has a row for each test anchor, with `IDENTITY` and a column of probabilities for
-    each scorer. ``contributions`` are in log-odds, a row for each of ``explained``;
-    ``importance`` is a share of gain by column, ``permutation`` what shuffling a column adds to the
-    log loss, for each shuffle.
-    ``confusion`` is [[true negatives, false positives], [false negatives, true positives]].
+    each scorer. ``intervals`` has each metric by scorer and name, ``ahead`` how far the model is
+    ahead of each baseline, on the same draws of visitors, ``deciles`` the model's tenths, and
+    ``importance`` a share of gain by column. ``seed`` is that of the draws.
     Every number is weighted: where negatives were sampled, each counts for those it stands for.
-    ``intervals`` are those of ``metrics``, and ``ahead`` how far the model is ahead of each
-    baseline, on the same draws of visitors; both by scorer and metric.
     """
 
     scored: pd.DataFrame
     threshold: float
     seed: int
-    metrics: dict[str, dict[str, float]]
     intervals: dict[str, Intervals]
     ahead: dict[str, Intervals]
-    confusion: list[list[int]]
-    classification_report: str
+    deciles: list[Decile]
     importance: dict[str, float]
-    permutation: dict[str, list[float]]
     slices: list[Slice]
-    explained: pd.DataFrame
-    contributions: Scores
-    visitors: list[Explained]
+
+    @property
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """Every metric, by scorer and name."""
+        return {
+            scorer: {name: found.value for name, found in own.items()}
+            for scorer, own in self.intervals.items()
+        }
 
     @property
     def headline(self) -> dict[str, float]:
@@ -79,11 +77,40 @@ class Evaluation:
         """The share of positives in the test part: what PR AUC has to beat."""
         return float(np.average(self.scored["label"], weights=self.scored["weight"]))
 
+    @cached_property
+    def confusion(self) -> list[list[int]]:
+        """[[true negatives, false positives], [false negatives, true positives]]."""
+        found = sk.confusion_matrix(**self._decisions())
+        return np.rint(found).astype(int).tolist()  # type: ignore[no-any-return]
+
+    @cached_property
+    def classification_report(self) -> str:
+        """scikit-learn's report of the decision."""
+        names = ["not converted", "converted"]
+        return str(
+            sk.classification_report(**self._decisions(), target_names=names, zero_division=0)
+        )
+
+    def _decisions(self) -> dict[str, Any]:
+        return {
+            "y_true": self.scored["label"],
+            "y_pred": (self.scored[MODEL] >= self.threshold).astype(int),
+            "labels": [0, 1],
+            # Without sampling none are passed, so that the report's text counts in whole rows.
+            "sample_weight": self.scored["weight"] if self.is_sampled else None,
+        }
+
     def flat_metrics(self) -> dict[str, float]:
         """Return every metric with one name each, the baselines' behind their own."""
-        flat = dict(self.headline)
-        for name, found in self.intervals[MODEL].items():
-            flat |= {f"{name}.low": found.low, f"{name}.high": found.high}
+        own = dict(self.intervals[MODEL])
+        for each in self.deciles:
+            own |= {
+                f"lift_decile_{each.number}": each.lift,
+                f"gain_decile_{each.number}": each.gain,
+            }
+        flat: dict[str, float] = {}
+        for name, found in own.items():
+            flat |= {name: found.value, f"{name}.low": found.low, f"{name}.high": found.high}
         for scorer, values in self.metrics.items():
             if scorer != MODEL:
                 flat |= {f"{scorer.replace(' ', '_')}.{name}": x for name, x in values.items()}
@@ -93,26 +120,44 @@ class Evaluation:
         """Return the numbers as plain JSON types."""
         return {
             "threshold": self.threshold,
+            "seed": self.seed,
             "metrics": {
-                scorer: {name: _plain(value) for name, value in own.items()}
-                for scorer, own in self.metrics.items()
-            },
-            "intervals": {
-                scorer: {name: found.to_dict() for name, found in own.items()}
+                scorer: {name: found.to_dict()["value"] for name, found in own.items()}
                 for scorer, own in self.intervals.items()
             },
-            "ahead": {
-                scorer: {name: found.to_dict() for name, found in own.items()}
-                for scorer, own in self.ahead.items()
-            },
+            "intervals": _stored(self.intervals),
+            "ahead": _stored(self.ahead),
+            "deciles": [one.to_dict() for one in self.deciles],
             "confusion_matrix": self.confusion,
             "importance": self.importance,
-            "permutation": self.permutation,
-            "slices": [one.to_dict() | {"gain": one.gain.to_dict()} for one in self.slices],
+            "slices": [one.to_dict() for one in self.slices],
             "test_rows": len(self.scored),
             "test_positives": int(self.scored["label"].sum()),
             "positive_rate": self.positive_rate,
         }
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any], scored: pd.DataFrame) -> Self:
+        """Rebuild an evaluation from its numbers and its scored frame.
+
+        Raises TrainingError where ``stored`` are not those of this release.
+        """
+        try:
+            return cls(
+                scored=scored,
+                threshold=stored["threshold"],
+                seed=stored["seed"],
+                intervals=_rebuilt(stored["intervals"]),
+                ahead=_rebuilt(stored["ahead"]),
+                deciles=[Decile.from_dict(one) for one in stored["deciles"]],
+                importance=stored["importance"],
+                slices=[Slice.from_dict(one) for one in stored["slices"]],
+            )
+        except (KeyError, TypeError) as error:
+            raise TrainingError(
+                f"The version's evaluation is that of another release ({error!r}); materialize "
+                "registered_model, which evaluates anew."
+            ) from None
 
 
 def score_test(
@@ -135,42 +180,29 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate every scorer of a scored frame; ``test`` holds the same rows' columns.
 
-    ``seed`` is of the draws that the intervals come from, and of the shuffles.
+    ``seed`` is of the draws that the intervals come from.
     """
-    labels, weight = scored["label"].to_numpy(np.float64), scored["weight"].to_numpy(np.float64)
-    scores = scored[MODEL].to_numpy()
-    draws = Draws(scored[KEY], weight, seed)
-    metrics, found, ahead = _measured(scored, threshold, draws)
-    confusion, report = _decided(labels, scores >= threshold, weight)
-    shown = test.iloc[spread_rows(len(test), EXPLAINED_ROWS)]
-    shown = shown[list(model.encoder.columns)].reset_index(drop=True)
-    shuffled = spread_rows(len(test), PERMUTED_ROWS)
+    draws = Draws(scored[KEY], scored["weight"].to_numpy(np.float64), seed)
+    scorers = [name for name in scored.columns if name not in IDENTITY]
+    ranked = {name: Ranked.of(scored["label"], scored[name], threshold) for name in scorers}
+    found, ahead = _measured(ranked, draws)
+    labelled = test.assign(label=scored["label"].to_numpy())
     return Evaluation(
         scored=scored,
         threshold=threshold,
         seed=seed,
-        metrics=metrics,
         intervals=found,
         ahead=ahead,
-        confusion=confusion,
-        classification_report=report,
+        deciles=deciles(ranked[MODEL], draws),
         importance=gain(model),
-        permutation=permutation(
-            model, test.iloc[shuffled], labels[shuffled], weight[shuffled], seed
-        ),
-        slices=slices(test.assign(label=labels), scores, draws),
-        explained=shown,
-        contributions=model.contributions(model.encoder.encode(shown)),
-        visitors=explained(test, labels, scores, model, threshold),
+        slices=slices(labelled, scored[MODEL].to_numpy(), draws, threshold),
     )
 
 
 def _measured(
-    scored: pd.DataFrame, threshold: float, draws: Draws
-) -> tuple[dict[str, dict[str, float]], dict[str, Intervals], dict[str, Intervals]]:
-    """Return every scorer's metrics, their intervals, and how far the model is ahead."""
-    scorers = [name for name in scored.columns if name not in IDENTITY]
-    ranked = {name: Ranked.of(scored["label"], scored[name], threshold) for name in scorers}
+    ranked: Mapping[str, Ranked], draws: Draws
+) -> tuple[dict[str, Intervals], dict[str, Intervals]]:
+    """Return every scorer's metrics with their intervals, and how far the model is ahead."""
     metrics = {name: one.measure(draws.weights) for name, one in ranked.items()}
     drawn = {name: draws.measure(one) for name, one in ranked.items()}
     ahead = {
@@ -181,26 +213,20 @@ def _measured(
             )
             for metric in HIGHER_IS_BETTER
         }
-        for name in scorers
+        for name in ranked
         if name != MODEL
     }
-    return metrics, {name: intervals(metrics[name], drawn[name]) for name in scorers}, ahead
+    return {name: intervals(metrics[name], drawn[name]) for name in ranked}, ahead
 
 
-def _decided(
-    labels: Scores, called: npt.NDArray[np.bool_], weight: Scores
-) -> tuple[list[list[int]], str]:
-    """Return the confusion matrix and scikit-learn's report of the decision."""
-    # Without sampling no weights are passed, so that the report's text counts in whole rows.
-    sampled = weight if (weight != 1).any() else None
-    given = {"labels": [0, 1], "sample_weight": sampled}
-    confusion = sk.confusion_matrix(labels, called.astype(int), **given)
-    report = sk.classification_report(
-        labels, called.astype(int), target_names=["no form", "form"], zero_division=0, **given
-    )
-    return np.rint(confusion).astype(int).tolist(), report
+def _stored(found: Mapping[str, Intervals]) -> dict[str, Any]:
+    return {
+        scorer: {name: one.to_dict() for name, one in own.items()} for scorer, own in found.items()
+    }
 
 
-def _plain(number: float) -> float | None:
-    """Return a number as JSON knows it: null where it is not defined."""
-    return number if np.isfinite(number) else None
+def _rebuilt(stored: Mapping[str, Any]) -> dict[str, Intervals]:
+    return {
+        scorer: {name: Interval.from_dict(one) for name, one in own.items()}
+        for scorer, own in stored.items()
+    }

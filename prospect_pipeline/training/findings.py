@@ -9,10 +9,13 @@ import numpy as np
 from prospect_pipeline.training.bootstrap import Interval
 from prospect_pipeline.training.dataset import KEY
 from prospect_pipeline.training.evaluation import MODEL, Evaluation
+from prospect_pipeline.training.explanation import Explanation
 from prospect_pipeline.training.measures import HIGHER_IS_BETTER, TOP
 from prospect_pipeline.training.page import (
     Bar,
+    Block,
     Card,
+    Cell,
     Code,
     People,
     Person,
@@ -36,6 +39,13 @@ METRIC_WORDS = {
     "precision": "Precision",
     "recall": "Recall",
 }
+SLICE_WORDS = {
+    name: METRIC_WORDS[name] for name in ("roc_auc", "pr_auc", "log_loss", "brier", "ece")
+} | {
+    "precision_top_10": "Precision, best 10 %",
+    "recall_top_10": "Recall, best 10 %",
+    "f1": METRIC_WORDS["f1"],
+}
 CARDS = ("roc_auc", "pr_auc", "log_loss", "brier", "f1")
 QUALITY = {
     "ROC": "How well the order is right, whatever the threshold; 0.5 is a coin, 1 is perfect.",
@@ -43,8 +53,10 @@ QUALITY = {
     "Calibration": "Ten groups of equally many rows; on the dashed line 10 % means 10 %.",
     "Scores": "Where each class is scored, on a logarithmic scale.",
     "Confusion matrix": "At the threshold, which other visitors' rows have chosen.",
-    "Cumulative gains": "How many converters the best so many rows hold; a coin is the diagonal.",
-    "Lift by decile": "How often each tenth of the rows converts; the dotted line is the average.",
+    "Cumulative gains": "How many converters the best so many rows hold; a coin is the diagonal. "
+    "Upright lines are the model's intervals.",
+    "Lift by decile": "How often each tenth of the rows converts, with its interval; the dotted "
+    "line is the average.",
 }
 DRIVERS = {
     "Feature importance": "How much of the loss each column's splits took away in training.",
@@ -52,7 +64,6 @@ DRIVERS = {
     "lines reach from the least to the most of several shuffles.",
     "SHAP summary": "How far a column moved each test row's score (blue: low value, red: high).",
 }
-NOTES = QUALITY | DRIVERS
 
 
 def number(value: float, digits: int = 4) -> str:
@@ -75,18 +86,38 @@ def _span(found: Interval) -> str:
 
 
 def against_baselines(evaluation: Evaluation) -> Section:
-    """Set every scorer's metrics side by side."""
-    names = list(evaluation.metrics)
-    rows, best = [[name] for name in names], set()
-    for place, metric in enumerate(METRIC_WORDS, start=1):
-        values = [evaluation.metrics[name][metric] for name in names]
-        for row, value in zip(rows, values, strict=True):
-            row.append(number(value))
+    """Set every scorer's metrics side by side, and how far the model is ahead of each baseline."""
+    found, ahead = evaluation.intervals, evaluation.ahead
+    rows: list[list[str | Cell]] = []
+    best = set()
+    for line, (metric, word) in enumerate(METRIC_WORDS.items()):
+        rows.append([word, *(_cell(own[metric], 4) for own in found.values())])
+        values = [own[metric].value for own in found.values()]
         if np.isfinite(values).all():
             wanted = max(values) if HIGHER_IS_BETTER[metric] else min(values)
-            best.add((values.index(wanted), place))
-    table = Table(("", *METRIC_WORDS.values()), rows, frozenset(best))
-    return Section("Against the baselines", (Text(_verdict(evaluation)), table))
+            best.add((line, 1 + values.index(wanted)))
+    blocks: list[Block] = [Text(_verdict(evaluation)), Table(("", *found), rows, frozenset(best))]
+    if ahead:
+        words = (
+            "The model's number less each baseline's, on the same draws of visitors, which leaves "
+            "out what is common to both; of log loss, Brier and calibration error less is better."
+        )
+        differences: list[list[str | Cell]] = [
+            [word, *(_cell(own[metric], 4, "+") for own in ahead.values())]
+            for metric, word in METRIC_WORDS.items()
+        ]
+        head = ("", *(f"less {name}" for name in ahead))
+        blocks += [Text(words), Table(head, differences)]
+    return Section("Against the baselines", blocks)
+
+
+def _cell(found: Interval, digits: int = 3, sign: str = "") -> Cell:
+    """Return a number with its interval beneath, which has a digit less."""
+    if not np.isfinite(found.value):
+        return Cell("not known", "")
+    ends = f"{sign}.{digits - 1}f"
+    note = f"{found.low:{ends}} to {found.high:{ends}}" if np.isfinite(found.width) else ""
+    return Cell(f"{found.value:{sign}.{digits}f}", note or "interval not known")
 
 
 def _verdict(evaluation: Evaluation) -> str:
@@ -103,7 +134,8 @@ def _verdict(evaluation: Evaluation) -> str:
     return (
         f"By PR AUC the model ({model:.3f}) is {word} the best baseline, the {best} "
         f"({others[best]:.3f}); the difference is {ahead}, and {sure}. "
-        "The best of each column is bold."
+        "The best of each line is bold. Draws add to the calibration error, so that its interval "
+        "lies high."
     )
 
 
@@ -125,7 +157,10 @@ def best_scores(evaluation: Evaluation) -> Section:
         "visitors come."
     )
     table = Table(("", "Precision", "Recall", "Lift"), rows)
-    return Section("Among the best scores", (Text(text), table))
+    tenths = [[f"tenth {one.number}", str(one.lift), str(one.gain)] for one in evaluation.deciles]
+    words = "All rows in tenths, the best first; the share found counts the tenths before it too."
+    found_by = Table(("", "Lift", "Share of converters found"), tenths)
+    return Section("Among the best scores", (Text(text), table, Text(words), found_by))
 
 
 def quality(drawn: Mapping[str, str]) -> Section:
@@ -156,20 +191,30 @@ def by_slice(evaluation: Evaluation) -> Section:
             f"{one.converters:,}",
             f"{one.label_rate:.1%}",
             f"{one.mean_score:.1%}",
-            number(one.roc_auc, 3),
             _as_share(one.gain),
             "weak" if one.is_weak else "few" if one.converters < LEAST_CONVERTERS else "",
         ]
         for one in evaluation.slices
     ]
-    head = ("", "Rows", "Converters", "Rate", "Score", "ROC AUC", "Gain", "")
+    head = ("", "Rows", "Converters", "Rate", "Score", "Gain", "")
     text = (
-        "Rate is the share of rows that a form follows, score the mean of what was said. "
+        "Rate is the share of rows that convert, score the mean of what was said. "
         "Gain is by what share the log loss lies below that of knowing only the slice's own rate; "
         "where its whole interval is below 0 the score misleads, and the slice is weak. Fewer than "
         f"{LEAST_CONVERTERS} converters say little, and are marked."
     )
-    return Section("For whom, and how early", (Text(text), Table(head, rows)))
+    measured: list[list[str | Cell]] = [
+        [f"{one.what}: {one.value}", *(_cell(one.metrics[name]) for name in SLICE_WORDS)]
+        for one in evaluation.slices
+    ]
+    words = (
+        "How good the score is within each; F1 is at the threshold of all. A visit is a session, "
+        "or ends where the visitor has no row for half an hour."
+    )
+    blocks = (
+        Text(text), Table(head, rows), Text(words), Table(("", *SLICE_WORDS.values()), measured)
+    )  # fmt: skip
+    return Section("For whom, and how early", blocks)
 
 
 def _as_share(found: Interval) -> str:
@@ -178,9 +223,9 @@ def _as_share(found: Interval) -> str:
     return f"{found.value:z.0%} ({found.low:z.0%} to {found.high:z.0%})"
 
 
-def people(evaluation: Evaluation) -> Section:
+def people(explanation: Explanation) -> Section:
     """Tell of a few visitors what made the score."""
-    shown = evaluation.visitors
+    shown = explanation.visitors
     widest = max((abs(r.contribution) for one in shown for r in one.reasons), default=0.0) or 1.0
     text = (
         "A moment of each visitor, from the highest score to the lowest. Bars to the right raise "
@@ -194,7 +239,7 @@ def people(evaluation: Evaluation) -> Section:
 
 def _person(one: Explained, widest: float) -> Person:
     said = "called a prospect" if one.called else "not called"
-    happened = "sent a form" if one.converted else "sent none"
+    happened = "converted" if one.converted else "did not convert"
     return Person(
         title=f"Visitor {one.visitor[:8]}",  # enough to look one up, for those who have the data
         score=f"{one.score:.1%}",
@@ -215,8 +260,8 @@ def threshold(evaluation: Evaluation, params: Mapping[str, str]) -> Section:
     chosen = f" The rule is {rule}{f': {why}' if why else ''}." if rule else ""
     (right_no, false_yes), (false_no, right_yes) = evaluation.confusion
     rows = [
-        ["no form followed", f"{right_no:,}", f"{false_yes:,}"],
-        ["a form followed", f"{false_no:,}", f"{right_yes:,}"],
+        ["label 0: did not convert", f"{right_no:,}", f"{false_yes:,}"],
+        ["label 1: converted", f"{false_no:,}", f"{right_yes:,}"],
     ]
     return Section(
         "The threshold",
@@ -238,8 +283,8 @@ def _calls(evaluation: Evaluation) -> str:
     called, converts = visitors["best"] >= evaluation.threshold, visitors["converts"] > 0
     words = (
         f"Of 100 visitors of the test part, {called.mean() * 100:.1f} are called at some moment, "
-        f"and {(called & converts).mean() * 100:.1f} of these send a form; "
-        f"{(~called & converts).mean() * 100:.1f} send one and are never called."
+        f"and {(called & converts).mean() * 100:.1f} of these convert; "
+        f"{(~called & converts).mean() * 100:.1f} convert and are never called."
     )
     if evaluation.is_sampled:
         words += " Rows were sampled, so that some calls are not seen here."

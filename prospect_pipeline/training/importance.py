@@ -18,11 +18,16 @@ def spread_rows(count: int, most: int) -> npt.NDArray[np.intp]:
 
 
 def gain(model: ScoringModel) -> dict[str, float]:
-    """Return each column's share of what all splits took from the loss, the largest first."""
-    found = model.booster.get_score(importance_type="gain")
-    total = sum(found.values()) or 1.0
-    columns = sorted(model.encoder.columns, key=lambda name: -found.get(name, 0.0))
-    return {name: found.get(name, 0.0) / total for name in columns}
+    """Return each column's share of what all splits took from the loss, the largest first.
+
+    A ratio's is counted to the column that it is of.
+    """
+    found, encoder = model.booster.get_score(importance_type="total_gain"), model.encoder
+    gained = dict.fromkeys(encoder.columns, 0.0)
+    for name, owner in zip(encoder.names, encoder.owners, strict=True):
+        gained[encoder.columns[owner]] += found.get(name, 0.0)
+    total = sum(gained.values()) or 1.0
+    return {name: gained[name] / total for name in sorted(gained, key=lambda name: -gained[name])}
 
 
 def permutation(
@@ -42,7 +47,8 @@ def permutation(
     for place, shuffled in enumerate(stacked[1:]):
         column = place // SHUFFLES
         shuffled[:, column] = chance.permutation(matrix[:, column])
-    margins = model.margins(stacked.reshape(-1, len(columns))).reshape(len(stacked), -1)
+    given = model.encoder.derive(stacked).reshape(-1, matrix.shape[1])
+    margins = model.margins(given).reshape(len(stacked), -1)
     scores = model.calibration.probabilities(margins)
     losses = -np.where(labels > 0, np.log(scores), np.log1p(-scores)) @ weights / weights.sum()
     rises = (losses[1:] - losses[0]).reshape(len(columns), SHUFFLES)

@@ -7,6 +7,8 @@ that takes in the row's own event, or an event past the horizon, is not equal to
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 from snowplow_signals import Attribute, Criteria, Event, StreamAttributeGroup, domain_userid
 
@@ -58,24 +60,33 @@ def check_labels(sampled: pd.DataFrame, counted: pd.DataFrame, settings: Trainin
         goals.reindex(pd.MultiIndex.from_arrays([sampled[KEY], at])).to_numpy()
         for at in (sampled["anchor_ts"] + settings.horizon, sampled["anchor_ts"])
     )
-    follows = (until - upto >= settings.goal_count).astype(int)
-    wrong = sampled[sampled["label"].to_numpy() != follows]
+    counts = until - upto
+    uncounted = pd.isna(counts)
+    follows = (counts >= settings.goal_count).astype(int)
+    wrong = sampled[uncounted | (sampled["label"].to_numpy() != follows)]
     words = (
         f"{len(wrong):,} of {len(sampled):,} labels differ from what was counted again: the goal "
         f"strictly later than the row, within {settings.horizon_minutes:g} minutes. None may."
     )
+    if uncounted.any():
+        words += f" {uncounted.sum():,} of them were not counted: the warehouse gave no value."
+    facts: dict[str, Any] = {"rows": len(sampled), "differing": len(wrong)}
     if len(wrong):
         first = wrong.iloc[0]
+        facts["first_differing"] = str(first[KEY])
         words += (
-            f" The first: {first[KEY]} at {first['anchor_ts'].isoformat()} has label "
-            f"{first['label']}. Build the data again, in case events came in late or the goal has "
-            "changed since (PROSPECT_GOAL_EVENTS, PROSPECT_HORIZON_MINUTES). If it stays, the "
-            "query's label is wrong."
+            f" The first, of the visitor whom first_differing names, at "
+            f"{first['anchor_ts'].isoformat()}, has label {first['label']}. Build the data again, "
+            "in case events came in late or the goal has changed since (PROSPECT_GOAL_EVENTS, "
+            "PROSPECT_HORIZON_MINUTES). If it stays, the query's label is wrong."
         )
-    return Check(NAME, wrong.empty, True, words, {"rows": len(sampled), "differing": len(wrong)})
+    return Check(NAME, wrong.empty, True, words, facts)
 
 
 def not_checked() -> Check:
     """Return the check where labels are not the goal within the horizon: anchors of one's own."""
-    words = "The rows are those of PROSPECT_ANCHORS, whose labels follow no horizon: not checked."
+    words = (
+        "The rows are those of PROSPECT_ANCHORS, whose labels are not the goal within "
+        "PROSPECT_HORIZON_MINUTES: not checked."
+    )
     return Check(NAME, True, True, words, {"checked": False})

@@ -12,7 +12,8 @@ from typing import Any, cast
 
 import pandas as pd
 
-from prospect_pipeline.features import COLUMNS, check_columns
+from prospect_pipeline.encoder import check_columns
+from prospect_pipeline.features import COLUMNS
 from prospect_pipeline.training.dataset import KEY, Check, moments
 
 PART = 100
@@ -116,10 +117,10 @@ def check_leakage(
     if found:
         first = found[0]
         words += (
-            f" The first: {first.column} of {first.key} at {first.moment.isoformat()} was "
-            f"{first.trained!r} and is {first.recomputed!r}. Build the data again, in case events "
-            "came in late or the definition has changed since. If it stays, the query reads the "
-            "future: look at that column's attribute."
+            f" The first: {first.column} at {first.moment.isoformat()}, of the visitor whom "
+            "first_differing names. Build the data again, in case events came in late or the "
+            "definition has changed since. If it stays, the query reads the future: look at that "
+            "column's attribute."
         )
     facts = {
         "cut": cut.isoformat(),

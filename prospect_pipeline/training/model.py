@@ -21,7 +21,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from prospect_pipeline.features import FEATURES, Encoder
+from prospect_pipeline.encoder import Encoder
+from prospect_pipeline.features import FEATURES
 from prospect_pipeline.scoring import Calibration, ScoringModel
 from prospect_pipeline.training.calibration import fit_calibration
 from prospect_pipeline.training.dataset import KEY, NUMERICAL
@@ -188,7 +189,7 @@ def _matrix(encoder: Encoder, frame: pd.DataFrame) -> xgboost.DMatrix:
         encoder.encode(frame),
         label=frame["label"].to_numpy(np.float64),
         weight=weights(frame),
-        feature_names=list(encoder.columns),
+        feature_names=encoder.names,
         feature_types=encoder.types,
         enable_categorical=True,
         nthread=THREADS,

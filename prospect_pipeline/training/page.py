@@ -21,12 +21,20 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Cell:
+    """A number in a table, with what lies beneath it."""
+
+    text: str
+    note: str
+
+
+@dataclass(frozen=True)
 class Table:
     """A table: its head, and rows of text, of which the best cells stand out."""
 
     kind: ClassVar = "table"
     head: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    rows: Sequence[Sequence[str | Cell]]
     best: frozenset[tuple[int, int]] = frozenset()
     is_prose: bool = False
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -15,14 +17,17 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from sklearn import metrics as sk
 
+from prospect_pipeline.training.bootstrap import Interval
+from prospect_pipeline.training.deciles import TENTHS
 from prospect_pipeline.training.evaluation import IDENTITY, MODEL, Evaluation
+from prospect_pipeline.training.explanation import Explanation
 from prospect_pipeline.training.importance import spread_rows
-from prospect_pipeline.training.measures import Floats, Ranked
+from prospect_pipeline.training.measures import BINS, Floats, Ranked
 from prospect_pipeline.training.palette import LIGHT
 
 INK, GRID, FIRST, SECOND = (LIGHT[name] for name in ("ink", "line", "first", "second"))
 OTHERS = [colour for name, colour in LIGHT.items() if name.startswith("other")]
-BINS = 10
+PLACES = np.arange(1, TENTHS + 1)
 POINTS = 600
 STYLE = {
     "text.color": INK,
@@ -36,21 +41,29 @@ STYLE = {
 LOW_TO_HIGH = LinearSegmentedColormap.from_list("values", ["#2f7de1", "#9a8fb5", "#e8434f"])
 """Colours that are seen on white and on black."""
 
-Draw = Callable[[Axes, Evaluation], None]
-
 
 class Drawing(NamedTuple):
     """How a picture is drawn, how large in inches, and whether it needs rows of both classes."""
 
-    draw: Draw
+    draw: Callable[[Axes, Evaluation], None]
     size: tuple[float, float]
     needs_both: bool = False
 
 
-def figures(evaluation: Evaluation) -> dict[str, Figure]:
+def figures(evaluation: Evaluation, explanation: Explanation) -> dict[str, Figure]:
     """Return every picture by its title."""
+    drawings = PICTURES | {
+        title: Drawing(partial(_explained, draw, explanation), TALL)
+        for title, draw in EXPLAINED.items()
+    }
     with rc_context(STYLE):
-        return {title: _figure(drawing, evaluation) for title, drawing in PICTURES.items()}
+        return {title: _figure(drawing, evaluation) for title, drawing in drawings.items()}
+
+
+def _explained(
+    draw: Callable[[Axes, Explanation], None], explanation: Explanation, axes: Axes, _: Evaluation
+) -> None:
+    draw(axes, explanation)
 
 
 def _figure(drawing: Drawing, evaluation: Evaluation) -> Figure:
@@ -138,12 +151,12 @@ def _calibration(axes: Axes, evaluation: Evaluation) -> None:
     top = max(*said, *seen) * 1.05
     axes.plot([0, top], [0, top], color=OTHERS[0], linewidth=1.2, linestyle="--")
     axes.plot(said, seen, color=FIRST, marker="o", linewidth=1.8)
-    axes.set(xlabel="mean score", ylabel="share that sent a form", xlim=(0, top), ylim=(0, top))
+    axes.set(xlabel="mean score", ylabel="share that converted", xlim=(0, top), ylim=(0, top))
 
 
 def _scores(axes: Axes, evaluation: Evaluation) -> None:
     edges = np.linspace(0, float(evaluation.scored[MODEL].max()), 40)
-    for label, colour, words in ((0, OTHERS[0], "no form"), (1, SECOND, "form")):
+    for label, colour, words in ((0, OTHERS[0], "did not convert"), (1, SECOND, "converted")):
         rows = evaluation.scored.loc[evaluation.scored["label"] == label, MODEL]
         if rows.empty:
             continue
@@ -166,8 +179,8 @@ def _confusion(axes: Axes, evaluation: Evaluation) -> None:
             axes.add_patch(Rectangle(corner, 0.98, 0.98, color=FIRST, alpha=tint, linewidth=0))
             text = f"{counts[row, column]:,}\n{shares[row, column]:.1%}"
             axes.text(column, row, text, ha="center", va="center", fontsize=12)
-    axes.set_xticks([0, 1], ["called no form", "called form"])
-    axes.set_yticks([0, 1], ["no form", "form"])
+    axes.set_xticks([0, 1], ["not called", "called"])
+    axes.set_yticks([0, 1], ["did not\nconvert", "converted"])
     axes.tick_params(length=0)
     for side in ("left", "bottom"):
         axes.spines[side].set_visible(False)
@@ -181,21 +194,30 @@ def _gains(axes: Axes, evaluation: Evaluation) -> None:
         ranked = Ranked.of(evaluation.scored["label"], evaluation.scored[name], 0.5)
         found = ranked.gains(weight, shares)
         axes.plot(shares, found, color=colour, linewidth=width, label=name)
+    gains = [each.gain for each in evaluation.deciles]
+    axes.vlines(PLACES / TENTHS, *_ends(gains), color=FIRST, linewidth=1.2)
     axes.set(xlabel="share of rows, the best scores first", ylabel="share of converters found")
     axes.legend(fontsize=8, frameon=False)
 
 
 def _lift(axes: Axes, evaluation: Evaluation) -> None:
     """Draw how many times the positive rate each tenth of the rows has, the best scores first."""
-    weight = evaluation.scored["weight"].to_numpy(np.float64)
-    ranked = Ranked.of(evaluation.scored["label"], evaluation.scored[MODEL], 0.5)
-    lift = np.diff(ranked.gains(weight, np.linspace(0, 1, BINS + 1))) * BINS
-    axes.bar(range(1, BINS + 1), lift, color=FIRST, width=0.75)
+    lifts = [each.lift for each in evaluation.deciles]
+    axes.bar(PLACES, [lift.value for lift in lifts], color=FIRST, width=0.75, alpha=0.75)
+    axes.vlines(PLACES, *_ends(lifts), color=INK, linewidth=1.2)
     axes.axhline(1, color=INK, linewidth=1, linestyle=":")
-    for place, value in enumerate(lift, start=1):
-        axes.text(place, value, f"{value:.1f}", ha="center", va="bottom", fontsize=8)
-    axes.set_xticks(range(1, BINS + 1))
+    for place, lift in enumerate(lifts, start=1):
+        top = lift.high if np.isfinite(lift.high) else lift.value
+        axes.text(place, top, f"{lift.value:.1f}", ha="center", va="bottom", fontsize=8)
+    axes.set_xticks(PLACES)
     axes.set(xlabel="tenth of the rows, the best scores first", ylabel="times the average rate")
+
+
+def _ends(found: Sequence[Interval]) -> tuple[list[float], list[float]]:
+    """Return where intervals begin and end; one that is not known has no length."""
+    known = [one if np.isfinite(one.width) else replace(one, low=one.value, high=one.value)
+             for one in found]  # fmt: skip
+    return [one.low for one in known], [one.high for one in known]
 
 
 def _importance(axes: Axes, evaluation: Evaluation) -> None:
@@ -205,9 +227,9 @@ def _importance(axes: Axes, evaluation: Evaluation) -> None:
     axes.locator_params(axis="x", nbins=5)
 
 
-def _permutation(axes: Axes, evaluation: Evaluation) -> None:
-    names = list(evaluation.permutation)[::-1]
-    rises = np.array([evaluation.permutation[name] for name in names])
+def _permutation(axes: Axes, explanation: Explanation) -> None:
+    names = list(explanation.permutation)[::-1]
+    rises = np.array([explanation.permutation[name] for name in names])
     axes.barh(names, rises.mean(axis=1), color=FIRST)
     axes.hlines(names, rises.min(axis=1), rises.max(axis=1), color=INK, linewidth=1.2)
     axes.axvline(0, color=INK, linewidth=0.8)
@@ -215,14 +237,14 @@ def _permutation(axes: Axes, evaluation: Evaluation) -> None:
     axes.locator_params(axis="x", nbins=5)
 
 
-def _shap(axes: Axes, evaluation: Evaluation) -> None:
+def _shap(axes: Axes, explanation: Explanation) -> None:
     """Draw each row's contribution by column, coloured by the column's value (low to high)."""
-    contributions = evaluation.contributions[:, :-1]
+    contributions = explanation.contributions[:, :-1]
     order = np.argsort(np.abs(contributions).mean(axis=0))
-    columns = list(evaluation.explained.columns)
+    columns = list(explanation.rows.columns)
     spread = np.random.default_rng(0).uniform(-0.32, 0.32, len(contributions))
     for place, column in enumerate(order):
-        values = evaluation.explained[columns[column]]
+        values = explanation.rows[columns[column]]
         ranks = (
             values.rank(pct=True)
             if values.dtype != object
@@ -253,6 +275,8 @@ PICTURES: dict[str, Drawing] = {
     "Cumulative gains": Drawing(_gains, WIDE, needs_both=True),
     "Lift by decile": Drawing(_lift, WIDE, needs_both=True),
     "Feature importance": Drawing(_importance, TALL),
-    "Permutation importance": Drawing(_permutation, TALL),
-    "SHAP summary": Drawing(_shap, TALL),
+}
+EXPLAINED: dict[str, Callable[[Axes, Explanation], None]] = {
+    "Permutation importance": _permutation,
+    "SHAP summary": _shap,
 }

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from prospect_pipeline.training.bootstrap import Interval
+from prospect_pipeline.training.slices import LEAST_CONVERTERS
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Floors:
 
     ``margin`` is by how much its log loss may be worse, as a share of the champion's;
     ``calibration`` the most its expected calibration error may be, as a share of the positive
-    rate; ``converters`` how many visitors of the test part must convert.
+    rate, where chance alone does not explain more; ``converters`` how many visitors of the test
+    part must convert.
     """
 
     margin: float = 0.02
@@ -33,30 +35,37 @@ class Floors:
 class Measured:
     """What is known of a version that is to be judged.
 
-    ``data_until`` is the last event of its training data, ``fingerprint`` that of its data and
-    definition together, ``weak_slices`` those where it does no better than their own base rate,
-    ``served_difference`` how far the scores of the serving runtime are from those of training at
-    most, or why it does not load there.
+    ``data_until`` is the moment of its last training row, ``twin`` an earlier version of the same
+    data and definition and what became of it (empty where there is none), ``chance_error`` the
+    calibration error that may be by chance, ``weak_slices`` those where it is surely worse than
+    their own base rate, ``served_difference`` how far the scores of the serving runtime are from
+    those of training at most, or why it does not load there, ``published`` the gate of its
+    attributes in Signals, where that was asked.
     """
 
     version: str
     data_until: datetime
-    fingerprint: str
+    twin: str
     converters: int
     calibration_error: float
+    chance_error: float
     positive_rate: float
     weak_slices: Sequence[str]
     served_difference: float | str
+    published: Gate | None = None
 
 
 @dataclass(frozen=True)
 class Champion:
-    """The version that is in use, and the challenger's log loss less its own, as a share of it."""
+    """The version that is in use, and the challenger's log loss less its own, as a share of it.
+
+    ``on`` says on which test visitors; without ``worse_by`` there is a ``problem`` instead.
+    """
 
     version: str
-    data_until: datetime
-    fingerprint: str
+    data_until: datetime | None
     worse_by: Interval | None
+    on: str = ""
     problem: str = ""
 
 
@@ -101,7 +110,7 @@ SAME = 1e-6
 def decide(challenger: Measured, champion: Champion | None, floors: Floors) -> Decision:
     """Decide on a challenger; without a champion any version that can be served becomes it."""
     loads = _serves(challenger)
-    own = _floors(challenger, floors)
+    own = _floors(challenger, floors) + ((challenger.published,) if challenger.published else ())
     if champion is None:
         gates = (loads, *own)
         if not loads.passed:
@@ -112,10 +121,20 @@ def decide(challenger: Measured, champion: Champion | None, floors: Floors) -> D
     gates = (loads, *_against(challenger, champion, floors), *own)
     failed = [gate.words for gate in gates if not gate.passed]
     if failed:
-        kept = f"Version {champion.version} stays champion"
-        return Decision(False, f"{kept}: {'; '.join(failed)}.", gates)
+        kept = f"Version {champion.version} stays champion: {'; '.join(failed)}."
+        return Decision(False, kept + _ailing(champion), gates)
     compared = next(gate.words for gate in gates if gate.name == "not_worse")
     return Decision(True, f"It takes the place of version {champion.version}: {compared}.", gates)
+
+
+def _ailing(champion: Champion) -> str:
+    """Return what is wrong with a champion that stays all the same, and what helps."""
+    if not champion.problem:
+        return ""
+    return (
+        f" It could not be compared with ({champion.problem}): `prospect rollback` and `prospect "
+        "promote VERSION` choose another."
+    )
 
 
 def _serves(challenger: Measured) -> Gate:
@@ -127,14 +146,16 @@ def _serves(challenger: Measured) -> Gate:
 
 
 def _against(challenger: Measured, champion: Champion, floors: Floors) -> tuple[Gate, ...]:
-    same = challenger.fingerprint == champion.fingerprint
-    newer = challenger.data_until > champion.data_until
+    twin = challenger.twin
+    known = champion.data_until
+    newer = known is None or challenger.data_until > known
+    than = f"{known:%Y-%m-%d %H:%M}" if known else "which is not on record"
     until = f"{challenger.data_until:%Y-%m-%d %H:%M}"
     return (
-        Gate("other_data", not same, f"its data and definition are {'' if same else 'not '}those "
-             f"of version {champion.version}"),
-        Gate("newer_data", newer, f"its last event ({until}) is {'' if newer else 'not '}later "
-             f"than the champion's ({champion.data_until:%Y-%m-%d %H:%M})"),
+        Gate("other_data", not twin, f"its data and definition are those of "
+             f"{twin or 'no version that was judged before'}"),
+        Gate("newer_data", newer, f"its last row ({until}) is {'' if newer else 'not '}later "
+             f"than the champion's ({than})"),
         _not_worse(champion, floors),
     )  # fmt: skip
 
@@ -145,23 +166,29 @@ def _not_worse(champion: Champion, floors: Floors) -> Gate:
         words = f"version {champion.version} could not be compared with ({champion.problem})"
         return Gate("not_worse", True, words)
     words = (
-        f"on the same test rows its log loss differs from the champion's by {found.value:+.1%} "
+        f"on {champion.on} its log loss differs from the champion's by {found.value:+.1%} "
         f"({found.low:+.1%} to {found.high:+.1%}; {floors.margin:+.1%} is allowed)"
     )
     return Gate("not_worse", found.high <= floors.margin, words)
 
 
 def _floors(challenger: Measured, floors: Floors) -> tuple[Gate, ...]:
-    converters, error = challenger.converters, challenger.calibration_error
-    allowed = floors.calibration * challenger.positive_rate
-    weak: Mapping[bool, str] = {
-        True: f"it does no better than the base rate where {', '.join(challenger.weak_slices)}",
-        False: "it does better than the base rate in every slice",
-    }
+    converters, weak = challenger.converters, ", ".join(challenger.weak_slices)
     return (
         Gate("enough_converters", converters >= floors.converters,
              f"{converters:,} visitors of the test part convert, {floors.converters:,} expected"),
-        Gate("calibrated", error <= allowed,
-             f"its calibration error is {error:.4f}, at most {allowed:.4f} expected"),
-        Gate("every_slice", not challenger.weak_slices, weak[bool(challenger.weak_slices)]),
+        _calibrated(challenger, floors),
+        Gate("every_slice", not weak, f"it is surely worse than the base rate where {weak}" if weak
+             else f"in no slice of {LEAST_CONVERTERS} or more converters is it surely worse than "
+             "the base rate"),
     )  # fmt: skip
+
+
+def _calibrated(challenger: Measured, floors: Floors) -> Gate:
+    error, by_chance = challenger.calibration_error, challenger.chance_error
+    allowed = floors.calibration * challenger.positive_rate
+    words = (
+        f"its calibration error is {error:.4f}, at most {allowed:.4f} expected, and up to "
+        f"{by_chance:.4f} may be by chance"
+    )
+    return Gate("calibrated", error <= allowed or error <= by_chance, words)

@@ -9,13 +9,14 @@ from typing import Any
 from prospect_pipeline.training import findings, succession
 from prospect_pipeline.training.comparison import Before
 from prospect_pipeline.training.evaluation import Evaluation
+from prospect_pipeline.training.explanation import Explanation
 from prospect_pipeline.training.modelcard import card
 from prospect_pipeline.training.page import Page, Section, Table, Text, facts
 from prospect_pipeline.training.page import render as render_page
 from prospect_pipeline.training.promotion import Decision
 
 LIMITS = (
-    "A score says how often visitors who look alike sent a form, not why. It knows what the "
+    "A score says how often visitors who look alike converted, not why. It knows what the "
     "attributes hold and nothing else: not the company, the offer or the season.",
     "It was judged on one stretch of time; retrain and judge again when the website changes. "
     "Numbers from few converters are rough: see how many there are in the test part. What drives "
@@ -27,13 +28,14 @@ LIMITS = (
 class Report:
     """All that the page tells of one version; names and values are shown as they are.
 
-    ``pictures`` are those of `plots` as SVG, by title. ``question`` is what a score answers,
-    ``data`` what was trained on, ``split`` has a line on each part, ``params`` are those of the
-    training. ``decision`` is None where none is recorded, and ``before`` where there was no
-    champion, or none is known.
+    ``explanation`` is of the evaluation's scores, ``pictures`` are those of `plots` as SVG, by
+    title. ``question`` is what a score answers, ``data`` what was trained on, ``split`` has a line
+    on each part, ``params`` are those of the training. ``decision`` is None where none is recorded,
+    and ``before`` where there was no champion, or none is known.
     """
 
     evaluation: Evaluation
+    explanation: Explanation
     pictures: Mapping[str, str]
     model: str
     version: str
@@ -71,7 +73,7 @@ def _sections(report: Report) -> tuple[Section, ...]:
         findings.quality(report.pictures),
         findings.drivers(report.pictures),
         findings.by_slice(judged),
-        findings.people(judged),
+        findings.people(report.explanation),
         findings.threshold(judged, report.params),
         _split(report.split),
         Section("Limits", [Text(text) for text in LIMITS]),

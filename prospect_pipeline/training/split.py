@@ -11,17 +11,17 @@ was purged between them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import combinations
 from typing import Any
 
 import pandas as pd
 
 from prospect_pipeline.errors import TrainingError
-from prospect_pipeline.training.dataset import KEY, converters
+from prospect_pipeline.training.dataset import KEY, converters, first_seen
 
 PARTS = ("train", "validation", "calibration", "test")
-SHARES = (0.55, 0.15, 0.1, 0.2)
+SHARES = (0.55, 0.17, 0.08, 0.2)
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,16 @@ class Split:
     def parts(self) -> dict[str, pd.DataFrame]:
         """Return the parts by name, in order of time."""
         return {name: getattr(self, name) for name in PARTS}
+
+    @property
+    def learnt_until(self) -> datetime:
+        """When the last visitor was first seen whom training or calibration used, in UTC.
+
+        No visitor whose first anchor is later was learnt from.
+        """
+        last = max(first_seen(part).max() for part in (self.known, self.calibration))
+        moment: datetime = last.to_pydatetime()
+        return moment
 
     def facts(self) -> list[dict[str, Any]]:
         """Return a line on each part, as plain JSON types."""
@@ -99,9 +109,9 @@ def _require_apart(one: pd.DataFrame, other: pd.DataFrame) -> None:
     shared = sorted(set(one[KEY]) & set(other[KEY]))
     if shared:
         raise TrainingError(
-            f"{len(shared):,} visitors are on two sides of the split ({shared[0]} for one), so "
-            "that the model would be judged on whom it learnt from. Build the data again; each "
-            f"visitor has one {KEY}."
+            f"{len(shared):,} visitors are on two sides of the split, so that the model would be "
+            "judged on whom it learnt from. Build the data again; each visitor has one "
+            f"{KEY}."
         )
 
 

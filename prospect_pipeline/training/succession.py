@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prospect_pipeline.training.comparison import Before, Measured
+from prospect_pipeline.training.comparison import Before, Worth
 from prospect_pipeline.training.evaluation import Evaluation
 from prospect_pipeline.training.findings import METRIC_WORDS, number
 from prospect_pipeline.training.page import Badge, Block, Section, Table, Text
@@ -54,7 +54,7 @@ def changed(decision: Decision | None, before: Before | None, evaluation: Evalua
     return Section(title, [*blocks, *_facts(before)])
 
 
-def _measured(before: Before, measured: Measured, evaluation: Evaluation) -> list[Block]:
+def _measured(before: Before, measured: Worth, evaluation: Evaluation) -> list[Block]:
     metrics = [
         [
             METRIC_WORDS[name],
@@ -73,7 +73,8 @@ def _measured(before: Before, measured: Measured, evaluation: Evaluation) -> lis
     return [
         Text(
             f"Both scored the same test rows, each called from its own threshold on. {old} may "
-            "have learnt from some of these visitors, which flatters it."
+            "have learnt from some of these visitors, which flatters it; the gate `not worse` "
+            "says whom it went by."
         ),
         Table(("", "This version", old, "Difference"), metrics),
         Text("The columns whose share of the gain moved most:"),

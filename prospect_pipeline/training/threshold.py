@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.metrics import precision_recall_curve
 
-from prospect_pipeline.errors import SettingsError
+from prospect_pipeline.errors import SettingsError, TrainingError
 
 Floats = npt.NDArray[np.float64]
 
@@ -70,12 +70,27 @@ class Threshold:
 
 
 def choose(rule: Rule, held: pd.DataFrame, scores: Floats, weights: Floats) -> Threshold:
-    """Choose a threshold on held-out rows (visitor, moment and label), with their scores."""
+    """Choose a threshold on held-out rows (visitor, moment and label), with their scores.
+
+    Capacity counts visitors by their best row, and no weight makes up for a best row that is not
+    there. A visitor with m rows above a threshold, of which a share r is kept, is seen above it
+    with probability 1 - (1 - r)^m, and m is not known. The only unbiased count of such visitors
+    from the k rows that were kept is 1 - (1 - 1/r)^k (the binomial's moments), which at r = 0.1 is
+    10, -80, 730, ...: its variance is past all use. So the rule raises TrainingError where a row
+    stands for several.
+    """
     if rule.kind == "value":
         value, cost = rule.numbers
         why = f"an action of {cost:g} pays where the score is above {cost:g} / {value:g}"
         return Threshold(cost / value, rule.text, why)
     if rule.kind == "capacity":
+        if (weights != 1).any():
+            raise TrainingError(
+                f"PROSPECT_THRESHOLD is '{rule.text}', which counts visitors by their best row, "
+                "but some rows of the training data stand for several that were left out. Build it "
+                "again with every row (PROSPECT_NEGATIVE_RATE, PROSPECT_ANCHORS), or choose "
+                "another rule (f1, precision=0.4, value=200,cost=5)."
+            )
         return _within_capacity(rule, held, scores)
     precision, recall, thresholds = precision_recall_curve(
         held["label"], scores, sample_weight=weights

@@ -100,8 +100,8 @@ def _wanted(labels: Floats, scores: Floats, threshold: float) -> Iterator[tuple[
     up = np.argsort(scores, kind="stable")
     down = up[::-1]
     called, converted = scores >= threshold, labels > 0
-    yield "a miss: the lowest score that was followed by a form", _where(up, converted & ~called)
-    yield "a false alarm: the highest score without a form", _where(down, called & ~converted)
+    yield "a miss: the lowest score of one who converted", _where(up, converted & ~called)
+    yield "a false alarm: the highest score of one who did not", _where(down, called & ~converted)
     yield "the highest score that was right", _where(down, called & converted)
     yield "just above the threshold", _where(up, called)
     yield "just below the threshold", _where(down, ~called)

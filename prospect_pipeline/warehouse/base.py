@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -18,7 +16,8 @@ from prospect_pipeline.attributes.anchors import Anchoring
 from prospect_pipeline.attributes.sql import TrainingQuery
 from prospect_pipeline.errors import EventsError
 from prospect_pipeline.features import FEATURES, expression
-from prospect_pipeline.settings import TrainingSettings
+from prospect_pipeline.settings import Clock, TrainingSettings
+from prospect_pipeline.warehouse.fingerprint import Fingerprint
 
 Columns = Literal["features", "attributes"]
 
@@ -72,15 +71,7 @@ class DatasetRequest:
 
 
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Fingerprint:
-    """Short digests: equal ones mean the same query, the same data, and both."""
-
-    definition: str
-    data: str
-    both: str
+MICROSECOND = timedelta(microseconds=1)
 
 
 def silent(_: str) -> None:
@@ -181,14 +172,15 @@ def output_schema(query: TrainingQuery) -> pa.Schema:
     return pa.schema(fields)
 
 
-def fingerprint(query: TrainingQuery, data: str) -> Fingerprint:
-    """Return short digests of a definition (its query) and of the data that it ran on."""
-    text = query.text()
-    return Fingerprint(_digest(text), _digest(data), _digest(json.dumps([text, data])))
+def just_after(span: EventSpan, until: Callable[[datetime], EventSpan]) -> datetime:
+    """Return as-of where none is given: just after the last event that the clock has reached.
 
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    One event that a wrong clock has dated far ahead pulls nothing with it. ``until`` gives the
+    span up to a moment. Where every event is ahead of the clock, it says nothing of them.
+    """
+    now = Clock.load().now(span.last)
+    last = until(now).last if span.first <= now < span.last else span.last
+    return last + MICROSECOND
 
 
 def require_rows(rows: int, anchoring: Anchoring, span: EventSpan) -> None:

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -26,13 +26,14 @@ from prospect_pipeline.warehouse.base import (
     EventSpan,
     Progress,
     TrainingSet,
-    fingerprint,
+    just_after,
     output_schema,
     require_rows,
     silent,
 )
 from prospect_pipeline.warehouse.chunks import ChunkedBuild
 from prospect_pipeline.warehouse.files import EventFile
+from prospect_pipeline.warehouse.fingerprint import Fingerprint, row_hashes
 from prospect_pipeline.warehouse.tables import table_writer
 from prospect_pipeline.writing import whole_file
 
@@ -107,7 +108,9 @@ class DuckDBWarehouse:
             events = EventFile(connection, self.events, key)
             events.create_view("atomic_events", ["derived_tstamp"])
             span = _span(connection, self.events)
-            as_of = request.settings.as_of_moment or span.last + timedelta(microseconds=1)
+            as_of = request.settings.as_of_moment or just_after(
+                span, lambda until: _span(connection, self.events, until)
+            )
             anchoring = request.anchoring(as_of).over(events.columns)
             events.create_view("atomic_events", needed_columns(request.group, anchoring))
             own = read_anchors(connection, request)
@@ -116,13 +119,14 @@ class DuckDBWarehouse:
             progress(f"Reading {span.events:,} events ...")
             build.prepare()
             dropped = build.audit()
-            rows = positives = 0
+            rows = positives = hashes = 0
             schema = output_schema(query)
             for found in build.tables():
                 part = found.cast(schema)
                 take(part)
                 rows += part.num_rows
                 positives += pc.sum(pc.equal(part.column("label"), 1)).as_py() or 0
+                hashes += row_hashes(connection, part)
             if own is None:
                 require_rows(rows, anchoring, span)
             return DatasetFacts(
@@ -132,7 +136,7 @@ class DuckDBWarehouse:
                 anchoring,
                 span,
                 dropped,
-                fingerprint(query, _digest(connection)),
+                Fingerprint.of(query, rows, hashes),
             )
 
 
@@ -148,14 +152,6 @@ def _span(
     if first is None:
         raise EventsError(f"{path}: every derived_tstamp is null, so no event has a moment.")
     return EventSpan(events, first.replace(tzinfo=UTC), last.replace(tzinfo=UTC))
-
-
-def _digest(connection: duckdb.DuckDBPyConnection) -> str:
-    """Return a digest of what is read of the events, whatever their order."""
-    [(digest,)] = connection.execute(
-        "SELECT SUM(HASH(atomic_events)) || ':' || COUNT(*) FROM atomic_events"
-    ).fetchall()
-    return str(digest)
 
 
 def write_parquet(connection: duckdb.DuckDBPyConnection, query: str, out: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -28,13 +28,14 @@ from prospect_pipeline.warehouse.base import (
     EventSpan,
     Progress,
     TrainingSet,
-    fingerprint,
+    just_after,
     output_schema,
     require_rows,
     silent,
 )
 from prospect_pipeline.warehouse.duckdb import connect as connect_duckdb
 from prospect_pipeline.warehouse.files import REQUIRED
+from prospect_pipeline.warehouse.fingerprint import Fingerprint, row_hashes
 
 Connect = Callable[[], AbstractContextManager[Any]]
 
@@ -79,7 +80,9 @@ class SnowflakeWarehouse:
         """Build a training set; raises EventsError, AnchorsError or DefinitionError."""
         with self._connected() as connection:
             span = self._span(connection, None)
-            as_of = request.settings.as_of_moment or span.last + timedelta(microseconds=1)
+            as_of = request.settings.as_of_moment or just_after(
+                span, lambda until: self._span(connection, until)
+            )
             there = self._columns(connection, request)
             anchoring = request.anchoring(as_of).over(there)
             query = TrainingQuery(
@@ -102,6 +105,8 @@ class SnowflakeWarehouse:
             if query.anchors is None:
                 require_rows(table.num_rows, anchoring, span)
             dropped = dict(_run(connection, query.audit()).fetchall())
+            with connect_duckdb() as local:
+                hashes = row_hashes(local, table)
             return TrainingSet(
                 rows=table.num_rows,
                 positives=pc.sum(pc.equal(table.column("label"), 1)).as_py() or 0,
@@ -109,7 +114,7 @@ class SnowflakeWarehouse:
                 anchoring=anchoring,
                 span=span,
                 dropped={reason: int(count) for reason, count in dropped.items() if count},
-                fingerprint=fingerprint(query, self._digest(connection, query)),
+                fingerprint=Fingerprint.of(query, table.num_rows, hashes),
                 notes=(f"Built in Snowflake as {result} by query {built.sfqid}.",),
                 table=table,
             )
@@ -200,16 +205,6 @@ class SnowflakeWarehouse:
         )
         parts = [_cast(batch, schema) for batch in _batches(found)]
         return pa.concat_tables(parts) if parts else schema.empty_table()
-
-    def _digest(self, connection: Any, query: TrainingQuery) -> str:
-        """Return a digest of what the query reads of the events, whatever their order."""
-        columns = ", ".join(sorted(needed_columns(query.group, query.anchoring)))
-        found = _run(
-            connection,
-            f"SELECT COUNT(*), SUM(MOD(HASH({columns}), 1000000007)) FROM {query.source} "
-            f"WHERE derived_tstamp <= {_moment(query.anchoring.as_of)}",
-        ).fetchall()
-        return str(found)
 
 
 def _stored(title: str) -> str:

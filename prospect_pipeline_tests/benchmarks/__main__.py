@@ -18,7 +18,7 @@ from rich.table import Table
 
 from prospect_pipeline import features
 from prospect_pipeline.attributes import prospect
-from prospect_pipeline.features import Encoder
+from prospect_pipeline.encoder import Encoder
 from prospect_pipeline.sandbox.generator import generate
 from prospect_pipeline.scoring import ScoringModel
 from prospect_pipeline.settings import DefinitionSettings, TrainingSettings
@@ -51,7 +51,7 @@ def score(table: Table, events: Path) -> None:
     data = xgboost.DMatrix(
         matrix,
         frame["label"],
-        feature_names=list(encoder.columns),
+        feature_names=encoder.names,
         feature_types=encoder.types,
         enable_categorical=True,
     )

@@ -112,6 +112,28 @@ def test_a_failed_run_is_told_in_the_words_of_its_error(
     }
 
 
+def test_of_an_error_that_nobody_expected_only_its_class_is_told(
+    receiver: Receiver, instance: dg.DagsterInstance
+) -> None:
+    @dg.asset(name="one")
+    @retried_where_it_may_pass
+    def caught() -> None:
+        raise KeyError("visitor 8e554b10")
+
+    @dg.asset(name="other")
+    def uncaught() -> None:
+        raise ValueError("visitor 8e554b10")
+
+    run(instance, caught)
+    run(instance, uncaught)
+
+    assert [told["words"] for told in receiver.told] == [
+        "An error that was not expected (KeyError): see the run in Dagster.",
+        "An error that was not expected (ValueError): see the run in Dagster.",
+    ]
+    assert "8e554b10" not in str(receiver.told)
+
+
 def test_data_that_is_unfit_is_told_in_the_words_of_the_check(
     receiver: Receiver, instance: dg.DagsterInstance
 ) -> None:
@@ -123,6 +145,36 @@ def test_data_that_is_unfit_is_told_in_the_words_of_the_check(
 
     [told] = receiver.told
     assert told["words"] == "has_rows: There are no rows."
+
+
+@dg.asset_check(asset=data)
+def is_served() -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=False, description="The service gives other scores.")
+
+
+def test_what_failed_is_told_before_the_error_of_a_check_that_blocks_nothing(
+    receiver: Receiver, instance: dg.DagsterInstance
+) -> None:
+    done = run(instance, data, is_served, is_recent, model)
+
+    [told] = receiver.told
+    assert not done.success
+    assert (told["step"], told["words"]) == (
+        "model",
+        "All rows have label 0; postgres://db/x holds them.\n"
+        "is_served: The service gives other scores.",
+    )
+
+
+def test_of_two_steps_that_failed_each_is_told(
+    receiver: Receiver, instance: dg.DagsterInstance
+) -> None:
+    run(instance, data, has_rows, model)
+
+    [told] = receiver.told
+    assert told["words"] == (
+        "has_rows: There are no rows.\nAll rows have label 0; postgres://db/x holds them."
+    )
 
 
 def test_a_warning_and_a_refused_challenger_are_told_of_a_run_that_ends_well(

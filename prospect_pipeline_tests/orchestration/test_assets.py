@@ -1,8 +1,10 @@
 """The assets, materialized for real: DuckDB, a local Signals over HTTP, MLflow on SQLite."""
 
+import html
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +169,10 @@ def test_the_run_holds_the_report_the_decision_and_every_number(
     assert set(numbers["metrics"]) == {
         "model", "tutorial pipeline", "logistic regression", "viewed pricing", "base rate"
     }  # fmt: skip
-    assert set(numbers["permutation"]) == set(COLUMNS)
+    assert set(json.loads(registry.read_artifact(run, "permutation.json"))) == set(COLUMNS)
+    lifts = [one["lift"] for one in numbers["deciles"]]
+    assert len(lifts) == 10
+    assert lifts[0]["low"] < lifts[0]["value"] < lifts[0]["high"]
     assert {"device", "app", "visitor"} <= {one["what"] for one in numbers["slices"]}
     assert (decision["promoted"], decision["champion"]) == (True, None)
 
@@ -190,12 +195,40 @@ def test_a_model_trains_on_anchors_of_ones_own(
     own = own.assign(anchor_ts=own["anchor_ts"] + timedelta(hours=2))  # some are past as-of
     own.to_parquet(tmp_path / "own.parquet")
     with environment.context() as patch:
+        patch.delenv("PROSPECT_AS_OF")
         patch.setenv("PROSPECT_ANCHORS", str(tmp_path / "own.parquet"))
+        patch.setenv("PROSPECT_ANCHORS_HORIZON_MINUTES", str(24 * 60))
         result = materialize("retrain")
 
     assert result.success
-    assert metadata(result, "training_dataframe")["dagster/row_count"] == len(own)
+    shown = metadata(result, "training_dataframe")
+    assert shown["dagster/row_count"] == len(own)
     assert all(check.passed for check in result.get_asset_check_evaluations())
+    words = "as own.parquet says, taken as known 1440 minutes after the row's moment"
+    assert shown["label"] == words
+    page = html.unescape(Path(metadata(result, "evaluation_report")["report"]).read_text())
+    assert page.count(words) == 2  # with the data, and in the model card
+    assert "How likely is it that own.parquet says 1 of this visitor at this moment?" in page
+    assert "within the next" not in page
+    run = metadata(result, "registered_model")["run_id"]
+    registry = Registry(RegistrySettings.load(), DataSettings.load())
+    parts = json.loads(registry.read_artifact(run, "split.json"))
+    for part, following in pairwise(parts):
+        last = datetime.fromisoformat(part["last_anchor"])
+        assert last + DAY <= datetime.fromisoformat(following["first_anchor"])
+        assert part["purged"] > 0
+
+
+def test_a_table_of_labels_of_which_nothing_is_said_is_refused(
+    everything: dg.ExecuteInProcessResult, environment: pytest.MonkeyPatch
+) -> None:
+    with environment.context() as patch:
+        patch.setenv("PROSPECT_ANCHORS", "own.parquet")
+        result = materialize("retrain", raise_on_error=False)
+
+    [failed] = [event for event in result.all_events if event.is_step_failure]
+    assert failed.step_key == "training_dataframe"
+    assert "PROSPECT_ANCHORS_HORIZON_MINUTES" in str(failed.event_specific_data)
 
 
 def test_a_failing_check_stops_the_model(

@@ -1,7 +1,7 @@
 """What runs by itself: schedules by their settings, and what is tried again."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -9,17 +9,23 @@ import pytest
 
 from prospect_pipeline.definitions import build_defs
 from prospect_pipeline.errors import (
+    DamagedModel,
     DefinitionError,
     EventsError,
     NoModel,
     RegistryError,
+    RegistryRefused,
     SettingsError,
     SignalsUnavailable,
     TrainingError,
     WarehouseUnavailable,
 )
-from prospect_pipeline.orchestration import assets, automation, champion, checks
-from prospect_pipeline.orchestration.retries import RETRIES, retried_where_it_may_pass
+from prospect_pipeline.orchestration import assets, automation, champion, checks, retries
+from prospect_pipeline.orchestration.retries import (
+    RETRIES,
+    patiently,
+    retried_where_it_may_pass,
+)
 from prospect_pipeline.settings import AutomationSettings
 
 
@@ -91,6 +97,13 @@ def test_every_part_that_reaches_a_server_is_tried_again() -> None:
     assert delays == [5, 15, 35]
 
 
+@pytest.mark.parametrize("asset", [assets.training_dataframe, assets.registered_model])
+def test_a_week_without_new_data_or_a_new_model_is_noticed(asset: dg.AssetsDefinition) -> None:
+    [spec] = asset.specs
+
+    assert spec.freshness_policy == dg.FreshnessPolicy.time_window(fail_window=timedelta(days=8))
+
+
 def tried(work: Callable[[int], None]) -> tuple[int, dg.ExecuteInProcessResult]:
     """Materialize what fails, and say how often it was tried."""
     attempts = []
@@ -138,7 +151,9 @@ def test_a_server_that_stays_away_fails_the_run_in_the_end() -> None:
         (TrainingError("One class."), "One class."),
         (DefinitionError("No such property."), "No such property."),
         (NoModel("No version 9."), "No version 9."),
-        (KeyError("label"), "KeyError('label')"),
+        (RegistryRefused("No such parameter."), "No such parameter."),
+        (DamagedModel("Version 9 is damaged."), "Version 9 is damaged."),
+        (KeyError("label"), "An error that was not expected (KeyError): its trace is in the log."),
     ],
 )
 def test_what_will_not_pass_is_tried_once_and_says_its_own_words(
@@ -152,3 +167,55 @@ def test_what_will_not_pass_is_tried_once_and_says_its_own_words(
     assert (times, done.success) == (1, False)
     assert failure(done).user_failure_data.description == words
     assert failure(done).error.cause.cls_name == type(error).__name__
+
+
+class Away:
+    """Fails so many times, and says how often it was asked and how long was waited."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, times: int, error: Exception) -> None:
+        self.left, self.error = times, error
+        self.asked, self.said, self.waited = 0, list[str](), list[float]()
+        patch.setattr(retries.time, "sleep", self.waited.append)
+
+    def __call__(self) -> str:
+        self.asked += 1
+        if self.left:
+            self.left -= 1
+            raise self.error
+        return "there"
+
+
+def test_what_is_too_dear_to_be_done_again_waits_for_the_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    away = Away(monkeypatch, 3, RegistryError("MLflow does not answer."))
+
+    assert patiently(away, away.said.append) == "there"
+
+    assert away.asked == 4
+    bounds = [(0, 10), (10, 20), (30, 40)]  # 5, 15 and 35 seconds, give or take 5
+    assert all(low <= n <= high for n, (low, high) in zip(away.waited, bounds, strict=True))
+    assert away.said[0] == (
+        f"MLflow does not answer. It is tried again in {away.waited[0]:.0f} seconds."
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "asked"),
+    [
+        (RegistryError("MLflow does not answer."), 4),
+        (RegistryRefused("No such parameter."), 1),
+        (KeyError("label"), 1),
+    ],
+)
+def test_what_stays_away_or_is_refused_ends_the_step_for_good(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, asked: int
+) -> None:
+    away = Away(monkeypatch, 9, error)
+
+    with pytest.raises(dg.Failure) as raised:
+        patiently(away, away.said.append)
+
+    assert (away.asked, len(away.waited)) == (asked, asked - 1)
+    assert raised.value.allow_retries is False
+    assert raised.value.__cause__ is error

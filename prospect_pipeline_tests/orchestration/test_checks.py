@@ -175,9 +175,10 @@ def test_a_value_that_counts_a_later_event_is_named(
     assert check.severity == dg.AssetCheckSeverity.ERROR
     assert check.description.startswith("1 of 100 values change when the events after 2026-04-26")
     assert (
-        "The first: num_page_views_l7d of ann at 2026-04-26T12:00:00+00:00 was 5 and is 4."
+        "The first: num_page_views_l7d at 2026-04-26T12:00:00+00:00, of the visitor whom"
         in check.description
     )
+    assert "ann" in facts(check)["first_differing"]
 
 
 class Peeking(DuckDBWarehouse):
@@ -228,7 +229,7 @@ def test_a_label_that_counts_its_own_row_is_found_out_and_stops_the_model(
     assert found(right, "labels_follow").passed
     assert facts(found(right, "labels_follow")) == {"rows": 17, "differing": 0}
     assert (check.passed, check.blocking) == (False, True)
-    assert facts(check) == {"rows": 17, "differing": 1}
+    assert facts(check) == {"rows": 17, "differing": 1, "first_differing": "bob"}
 
 
 def test_labels_of_anchors_of_ones_own_are_not_checked(
@@ -240,6 +241,7 @@ def test_labels_of_anchors_of_ones_own_are_not_checked(
     own = pd.DataFrame({KEY: ["ann", "bob"], "anchor_ts": NOW - DAY, "label": [1, 0]})
     own.to_parquet(tmp_path / "own.parquet")
     monkeypatch.setenv("PROSPECT_ANCHORS", str(tmp_path / "own.parquet"))
+    monkeypatch.setenv("PROSPECT_ANCHORS_HORIZON_MINUTES", "1440")
 
     check = found(run(instance), "labels_follow")
 
@@ -297,6 +299,65 @@ def test_events_that_no_longer_arrive_warn_without_a_training(
     assert result.get_asset_materialization_events() == []
 
 
+AHEAD = event("ahead", NOW + 4 * 365 * DAY)
+
+
+def test_an_event_dated_ahead_does_not_hide_that_no_others_arrive(
+    events: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write([*EVENTS, AHEAD], events)
+    last = NOW - 3 * HOUR + 10 * MINUTE
+    monkeypatch.setenv("PROSPECT_CLOCK", (last + 60 * HOUR).isoformat())
+
+    result = build_defs().resolve_job_def("look_at_events").execute_in_process(instance=instance)
+
+    [check] = result.get_asset_check_evaluations()
+    assert not check.passed
+    assert facts(check)["age_hours"] == pytest.approx(60)
+    assert facts(check)["last_event"] == last.isoformat()
+
+
+@pytest.mark.parametrize(
+    ("clock", "last"),
+    [
+        (NOW.isoformat(), NOW - 3 * HOUR + 10 * MINUTE),
+        ("last-event", NOW + 4 * 365 * DAY),
+        ((NOW - 4 * DAY).isoformat(), NOW - 5 * DAY + 45 * MINUTE),
+    ],
+)
+def test_without_an_as_of_a_training_goes_by_the_last_event_that_the_clock_has_reached(
+    events: Path,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+    clock: str,
+    last: datetime,
+) -> None:
+    write([*EVENTS, AHEAD], events)
+    monkeypatch.setenv("PROSPECT_AS_OF", "")
+    monkeypatch.setenv("PROSPECT_CLOCK", clock)
+
+    result = run(instance)
+
+    assert result.success
+    attrs = pd.read_parquet(stored()).attrs
+    assert attrs["as_of"] == (last + timedelta(microseconds=1)).isoformat()
+    assert attrs["last_event"] == last.isoformat()
+
+
+def test_a_clock_that_is_behind_every_event_bounds_nothing(
+    events: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROSPECT_AS_OF", "")
+    monkeypatch.setenv("PROSPECT_CLOCK", (NOW - 90 * DAY).isoformat())
+    request = DatasetRequest(
+        prospect.attribute_group(DefinitionSettings.load()), TrainingSettings.load()
+    )
+
+    made = DuckDBWarehouse(events).training_set(request)
+
+    assert made.anchoring.as_of == NOW - 3 * HOUR + 10 * MINUTE + timedelta(microseconds=1)
+
+
 def test_rows_that_leave_their_own_moment_out_are_computed_again_likewise(
     events: Path, instance: dg.DagsterInstance
 ) -> None:
@@ -348,14 +409,18 @@ def test_how_old_is_a_setting(
     assert not found(run(instance), "events_are_fresh").passed
 
 
+def as_of(moment: datetime) -> dict[str, Any]:
+    return {"ops": {"training_dataframe": {"config": {"as_of": moment.isoformat()}}}}
+
+
 def test_counts_are_compared_with_the_run_before(
     events: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = run(instance)
+    first = run(instance, run_config=as_of(NOW))
     write([*EVENTS, *visit("eve", NOW - 2 * DAY, 1)], events)
-    second = run(instance)
+    second = run(instance, run_config=as_of(NOW + HOUR))
     write([*EVENTS, *visit("eve", NOW - 2 * DAY, 40)], events)
-    third = run(instance)
+    third = run(instance, run_config=as_of(NOW + 2 * HOUR))
 
     checked = [found(each, "counts_like_last_run") for each in (first, second, third)]
     shown = [facts(check) for check in checked]
@@ -374,6 +439,47 @@ def test_counts_are_compared_with_the_run_before(
     alone = check_alone(instance, checks.counts_like_last_run)
     assert alone.passed
     assert facts(alone)["previous_run"] == second.run_id
+
+
+def previous(result: dg.ExecuteInProcessResult) -> str | None:
+    run_id: str | None = facts(found(result, "counts_like_last_run")).get("previous_run")
+    return run_id
+
+
+def test_counts_are_not_compared_with_a_backfill_nor_a_backfill_with_what_came_later(
+    events: Path, instance: dg.DagsterInstance
+) -> None:
+    week_before = run(instance, run_config=as_of(NOW - DAY))
+    last_week = run(instance, run_config=as_of(NOW))
+    same_day = run(instance, run_config=as_of(NOW))
+    backfill = run(instance, run_config=as_of(NOW - 2 * HOUR))
+    this_week = run(instance, run_config=as_of(NOW + DAY))
+
+    assert previous(week_before) is None
+    assert previous(last_week) == previous(same_day) == week_before.run_id
+    assert previous(backfill) == week_before.run_id
+    assert previous(this_week) == same_day.run_id
+
+
+def test_counts_are_not_compared_with_those_of_a_run_that_goes_on_at_the_same_time(
+    events: Path, instance: dg.DagsterInstance
+) -> None:
+    class Meanwhile(WarehouseResource):
+        """While one training set is built, another run builds its own."""
+
+        def open(self) -> Warehouse:
+            if not others:
+                others.append(run(instance, run_config=as_of(NOW - HOUR)).run_id)
+            return super().open()
+
+    others: list[str] = []
+    first = run(instance, run_config=as_of(NOW - DAY))
+    resources = {"warehouse": Meanwhile()}
+
+    result = run(instance, run_config=as_of(NOW), resources=resources)
+
+    assert len(others) == 1
+    assert previous(result) == first.run_id
 
 
 def test_every_reason_for_leaving_an_event_out_has_a_meaning() -> None:

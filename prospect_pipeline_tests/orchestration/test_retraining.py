@@ -1,5 +1,6 @@
 """Weeks follow each other, runs meet, are killed and lose their registry: the champion is whole."""
 
+import re
 import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -12,11 +13,17 @@ import pytest
 
 from prospect_pipeline.definitions import build_defs
 from prospect_pipeline.errors import RegistryError
+from prospect_pipeline.orchestration import retries
 from prospect_pipeline.orchestration.assets import registered_model
 from prospect_pipeline.orchestration.automation import TICK_TAG
-from prospect_pipeline.orchestration.resources import RegistryResource
+from prospect_pipeline.orchestration.resources import (
+    RegistryResource,
+    json_values,
+    parquet_frames,
+)
+from prospect_pipeline.orchestration.retries import RETRIES
 from prospect_pipeline.registry.champions import Champions
-from prospect_pipeline.registry.store import Registry
+from prospect_pipeline.registry.store import ModelVersion, Registry
 from prospect_pipeline.settings import DataSettings
 from prospect_pipeline.stack import services
 from prospect_pipeline.stack.processes import Processes, base_environment
@@ -86,8 +93,10 @@ def test_a_newer_week_that_is_not_worse_takes_the_place(weeks: Weeks) -> None:
 
     assert (first["version"], first["promoted"]) == ("1", True)
     assert (second["version"], second["promoted"]) == ("2", True)
-    assert second["reason"].startswith(
-        "It takes the place of version 1: on the same test rows its log loss differs from"
+    assert re.match(
+        r"It takes the place of version 1: on ([\d,]+) of \1 test visitors \(first seen after all "
+        r"whom version 1 has learnt from\) its log loss differs from",
+        second["reason"],
     )
     run = weeks.instance.get_run_by_id(weeks.second.run_id)
     assert run is not None
@@ -104,7 +113,7 @@ def test_the_same_week_again_does_not_flap(weeks: Weeks) -> None:
     again = shown(weeks.again, "champion")
 
     assert (again["version"], again["challenger"], again["promoted"]) == ("2", "3", False)
-    assert "its data and definition are those of version 2" in again["reason"]
+    assert "are those of version 2, which is the champion" in again["reason"]
     assert [change.version for change in Champions(registry()).history()] == ["1", "2"]
 
 
@@ -113,7 +122,7 @@ def test_a_training_as_of_a_past_day_is_the_one_of_that_day(weeks: Weeks) -> Non
     of_that_day = weeks.frame(weeks.first)
 
     pd.testing.assert_frame_equal(backfilled, of_that_day)
-    kept = ("as_of", "last_event", "window", "rows", "positives")
+    kept = ("as_of", "last_event", "window", "rows", "positives", "fingerprint")
     assert [backfilled.attrs[n] for n in kept] == [of_that_day.attrs[n] for n in kept]
     assert backfilled.attrs["dropped"]["after_as_of"] > 0
     metrics = [shown(one, "registered_model") for one in (weeks.backfilled, weeks.first)]
@@ -129,6 +138,7 @@ def test_a_training_as_of_a_past_day_passes_its_checks_and_is_never_promoted(
     assert all(check.passed for check in weeks.backfilled.get_asset_check_evaluations())
     assert (found["version"], found["promoted"]) == ("2", False)
     assert "is not later than the champion's" in found["reason"]
+    assert "are those of version 1, which was champion before" in found["reason"]
     assert datetime.fromisoformat(tags["last_event"]) <= datetime.fromisoformat(tags["as_of"])
     assert datetime.fromisoformat(tags["as_of"]) < END - WEEK
 
@@ -183,15 +193,87 @@ def test_a_training_that_is_killed_leaves_the_champion_and_the_next_one_works(
 GONE = {"training": (model, "train"), "registering": (Registry, "_register")}
 
 
+def train() -> dg.ExecuteInProcessResult:
+    """Train on a frame that stands in for the warehouse's, and register."""
+
+    @dg.asset(io_manager_key="frames")
+    def training_dataframe() -> pd.DataFrame:
+        made = signal_frame()
+        made.attrs = dict.fromkeys(("fingerprint", "group", "window", "last_event", "sql"), "x")
+        made.attrs["as_of"] = END.isoformat()
+        return made
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        return dg.materialize(
+            [training_dataframe, registered_model],
+            instance=instance,
+            resources={
+                "registry": RegistryResource(),
+                "frames": parquet_frames,
+                "io_manager": json_values,
+            },
+            raise_on_error=False,
+        )
+
+
+@pytest.mark.parametrize("there_is_a_version", [False, True])
+def test_a_registry_that_blinks_costs_no_training_and_makes_no_second_version(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, there_is_a_version: bool
+) -> None:
+    register, train_model = Registry._register, model.train
+    registrations: list[str] = []
+    trainings: list[str] = []
+
+    def away(*_: Any) -> Any:
+        raise RegistryError("MLflow does not answer.")
+
+    def blinking(*arguments: Any) -> ModelVersion:
+        registrations.append("one more")
+        first = len(registrations) == 1
+        if first and not there_is_a_version:
+            away()
+        version = register(*arguments)
+        return away() if first else version
+
+    def counted(*arguments: Any) -> Any:
+        trainings.append("one more")
+        return train_model(*arguments)
+
+    monkeypatch.setattr(retries, "RETRIES", RETRIES._replace(delay=0))
+    monkeypatch.setattr(model, "train", counted)
+    monkeypatch.setattr(Registry, "_register", blinking)
+    monkeypatch.setattr(Registry, "run_url", away)
+
+    done = train()
+
+    assert done.success
+    assert len(trainings) == 1
+    assert not [each for each in done.all_events if each.is_step_up_for_retry]
+    [version] = versions()
+    assert version.version == "1"
+    assert registry().run_tags(version.run_id)["dagster_run_id"] == done.run_id
+    assert shown(done, "registered_model")["mlflow_run"] == "unknown: MLflow does not answer."
+
+
+def test_labels_that_look_past_as_of_train_no_model_either_where_it_is_built_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROSPECT_HORIZON_MINUTES", "60000")  # past as-of for the last of the rows
+
+    done = train()
+
+    [failed] = [each for each in done.all_events if each.is_step_failure]
+    words = failed.step_failure_data.user_failure_data.description
+    assert "rows have a label that looks past as-of (2026-05-01T12:00:00+00:00)" in words
+
+
 @pytest.mark.stack
 @pytest.mark.parametrize("step", ["registering", pytest.param("training", marks=pytest.mark.long)])
 def test_a_registry_that_goes_away_in_the_middle_has_nothing_half_registered(
     folder: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     [port] = [services.Ports(0, 0, 0, 0, 0).settled().mlflow]
-    frame = signal_frame()
-    frame.attrs = {"as_of": "x", "fingerprint": "f", "group": "g", "window": "w", "last_event": "l"}
-    frame.attrs["sql"] = "SELECT 1"
+    monkeypatch.setattr(retries, "RETRIES", RETRIES._replace(delay=0, max_retries=1))
     place, name = GONE[step]
     real = getattr(place, name)
     with Processes(folder / "logs", base_environment()) as processes:
@@ -205,8 +287,11 @@ def test_a_registry_that_goes_away_in_the_middle_has_nothing_half_registered(
             return real(*arguments, **named)
 
         monkeypatch.setattr(place, name, going)
-        with pytest.raises(RegistryError, match=f"MLflow at {services.url(port)} cannot be used"):
-            registered_model(dg.build_asset_context(), frame, registry=RegistryResource())
+        done = train()
+
+    [failed] = [each for each in done.all_events if each.is_step_failure]
+    words = failed.step_failure_data.user_failure_data.description
+    assert words.startswith(f"MLflow at {services.url(port)} cannot be used")
 
     monkeypatch.delenv("MLFLOW_TRACKING_URI")  # the same registry, without the server
     assert versions() == [before]

@@ -8,7 +8,8 @@ import pandas as pd
 import xgboost
 
 from prospect_pipeline.attributes.version import GroupVersion
-from prospect_pipeline.features import COLUMNS, FEATURES, Encoder
+from prospect_pipeline.encoder import Encoder
+from prospect_pipeline.features import COLUMNS, FEATURES
 from prospect_pipeline.registry.champions import Champions
 from prospect_pipeline.registry.store import ModelVersion, Registry
 from prospect_pipeline.scoring import ScoringModel
@@ -38,7 +39,7 @@ def tiny_model(seed: int = 0) -> ScoringModel:
     matrix = xgboost.DMatrix(
         encoder.encode(known),
         label=known["label"],
-        feature_names=list(COLUMNS),
+        feature_names=encoder.names,
         feature_types=encoder.types,
         enable_categorical=True,
         nthread=1,
@@ -56,6 +57,7 @@ def register(
     model: ScoringModel,
     artifacts: dict[str, str | bytes] | None = None,
     group: GroupVersion | None = None,
+    dagster_run: str | None = None,
 ) -> ModelVersion:
     return registry.log_version(
         model,
@@ -65,6 +67,7 @@ def register(
         tags={"git_commit": "abc"},
         artifacts={"training.sql": "SELECT 1"} if artifacts is None else artifacts,
         group=group,
+        dagster_run=dagster_run,
     )
 
 

@@ -1,16 +1,20 @@
 """The alias moves only with a record of who moved it, when and why; going back is one step."""
 
+import os
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import example, given
+from hypothesis import strategies as st
 from mlflow import MlflowClient
 
 from prospect_pipeline.cli import cli
 from prospect_pipeline.errors import NoModel, RegistryError
-from prospect_pipeline.registry.champions import Champions, whoever
+from prospect_pipeline.registry.champions import Champions, Change, earlier, whoever
 from prospect_pipeline.registry.store import ModelVersion, Registry
 from prospect_pipeline_tests.registry.models import register, registry_in, tiny_model
+from prospect_pipeline_tests.signals.versions import PINNED_FIRST
 
 MODEL = tiny_model()
 
@@ -86,6 +90,43 @@ def _interrupted(*_: object) -> None:
     raise KeyboardInterrupt
 
 
+def test_going_back_over_versions_that_came_again_goes_through_every_change(
+    registry: Registry,
+) -> None:
+    champions = Champions(registry)
+    one, two = versions(registry, 2)
+    for version in (one, two, one, two):
+        champions.promote(version, "ann", "to and fro")
+
+    gone_back = [champions.rollback("ann", "no").version for _ in range(3)]
+
+    assert gone_back == ["1", "2", "1"]
+    with pytest.raises(NoModel, match="has no earlier champion"):
+        champions.rollback("ann", "and again")
+
+
+STEPS = st.lists(st.sampled_from(["1", "2", "3", "back", "cut 1", "cut 2"]), max_size=14)
+
+
+@given(STEPS)
+@example(["1", "2", "cut 1", "back", "back"])
+def test_going_back_undoes_the_last_change_that_was_made(steps: list[str]) -> None:
+    stack: list[str] = []
+    changes: list[Change] = []
+    for step in steps:
+        present = stack[-1] if stack else None
+        before = stack[-2] if len(stack) > 1 else None
+        assert earlier(changes, present) == before
+        if step == "back" and before is not None:
+            stack.pop()
+            changes.append(Change("", before, present, "ann", "odd", back=True))
+        elif step.startswith("cut") and present is not None:
+            changes.append(Change("", step[-1], present, "ann", "killed"))
+        elif step in "123" and step != present:
+            stack.append(step)
+            changes.append(Change("", step, present, "ann", "newer"))
+
+
 def test_without_a_champion_there_is_nothing_to_go_back_to(registry: Registry) -> None:
     versions(registry, 1)
 
@@ -118,6 +159,14 @@ def test_whoever_runs_it_has_a_name() -> None:
     assert " on " in whoever()
 
 
+def test_whoever_has_no_name_has_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 54321)  # no entry of passwd has it
+
+    assert whoever().startswith("uid 54321 on ")
+
+
 def told(command: str, *arguments: str, folder: Path) -> str:
     options = [*arguments, "--data-dir", str(folder)]
     result = CliRunner().invoke(cli, [command, *options], catch_exceptions=True)
@@ -145,3 +194,16 @@ def test_a_person_promotes_and_goes_back_by_one_command(
     assert [change.why for change in Champions(registry).history()] == [
         "a start", "newer", "odd scores"
     ]  # fmt: skip
+
+
+def test_without_a_signals_to_ask_a_person_is_warned_and_not_held_up(
+    registry: Registry, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODEL_NAME", registry.settings.model_name)
+    register(registry, MODEL, group=PINNED_FIRST)
+
+    said = told("promote", "1", folder=folder)
+
+    assert said.startswith(f"Warning: it is not known whether Signals has published {PINNED_FIRST}")
+    assert "No local Signals runs" in said
+    assert said.endswith("Version 1 is the champion now (there was none before).")

@@ -16,8 +16,8 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from mlflow import MlflowClient
 
-from prospect_pipeline.errors import NoModel, RegistryError
-from prospect_pipeline.features import COLUMNS, Encoder
+from prospect_pipeline.encoder import Encoder
+from prospect_pipeline.errors import DamagedModel, NoModel, RegistryError, RegistryRefused
 from prospect_pipeline.registry.champions import Champions
 from prospect_pipeline.registry.store import ModelVersion, Registry
 from prospect_pipeline_tests.registry.models import (
@@ -179,7 +179,7 @@ def test_the_signature_has_the_models_columns_as_doubles(
     signature = info(logged[1]).signature
 
     columns = [(column["name"], column["type"]) for column in signature.inputs.to_dict()]
-    assert columns == [(name, "double") for name in COLUMNS]
+    assert columns == [(name, "double") for name in MODEL.encoder.names]
     assert [part["type"] for part in signature.outputs.to_dict()] == ["tensor"]
 
 
@@ -191,7 +191,7 @@ def test_the_input_example_is_stored_as_xgboost_is_given_it(
 
     stored = json.loads((folder / "input_example.json").read_text())
 
-    assert stored["columns"] == list(COLUMNS)
+    assert stored["columns"] == MODEL.encoder.names
     assert np.array_equal(
         np.array(stored["data"], float), MODEL.encoder.encode(example), equal_nan=True
     )
@@ -388,3 +388,63 @@ def test_a_database_that_cannot_be_opened_is_an_error_of_the_registry(tmp_path: 
 
     with pytest.raises(RegistryError, match="cannot be used"):
         registry_in(tmp_path).resolve()
+
+
+def description(registry: Registry, version: ModelVersion) -> Path:
+    """Return the file that describes a version's model."""
+    described = (registry.folder / "artifacts").rglob("MLmodel")
+    [found] = [path for path in described if f"run_id: {version.run_id}" in path.read_text()]
+    return found
+
+
+DAMAGES: dict[str, tuple[str, str]] = {
+    "a key that this release does not know": ('"slope": 1.0', '"slope": 1.0, "knots": 3'),
+    "a slope that is no number": ('"slope": 1.0', '"slope": null'),
+    "a vocabulary of another kind": ('"vocabulary": {', '"vocabulary": [], "other": {'),
+    "scoring of another kind": ("scoring: '{", "scoring: '[]'\n  kept: '{"),
+    "half a file": ("metadata:", "metadata: {"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_version_whose_files_hold_something_else_is_damaged(
+    registry: Registry, damage: str
+) -> None:
+    version = register(registry, MODEL)
+    found = description(registry, version)
+    before, after = DAMAGES[damage]
+    assert found.read_text().count(before) == 1
+    found.write_text(found.read_text().replace(before, after))
+
+    with pytest.raises(DamagedModel, match="version 1 is damaged and cannot be loaded"):
+        registry.load(version)
+
+
+def test_an_empty_description_of_a_model_is_damage(registry: Registry) -> None:
+    version = register(registry, MODEL)
+    description(registry, version).write_text("")
+
+    with pytest.raises(DamagedModel, match="is damaged"):
+        registry.load(version)
+
+
+REFUSED = {
+    "a parameter": lambda registry: registry.tag_version(ModelVersion("m", "0", "r"), {"": "x"}),
+    "a file that is not there": lambda registry: registry.read_artifact(
+        register(registry, MODEL).run_id, "no_such_file"
+    ),
+    "a run that is gone": lambda registry: registry.run_tags("f" * 32),
+}
+
+
+@pytest.mark.parametrize("call", REFUSED)
+def test_what_mlflow_refuses_is_told_from_what_may_pass(registry: Registry, call: str) -> None:
+    with pytest.raises(RegistryRefused, match="cannot be used"):
+        REFUSED[call](registry)
+
+
+def test_a_server_that_does_not_answer_may_pass(tmp_path: Path) -> None:
+    with pytest.raises(RegistryError) as raised:
+        registry_in(tmp_path, tracking_uri="http://127.0.0.1:9").resolve()
+
+    assert type(raised.value) is RegistryError

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from prospect_pipeline.errors import NoModel
+from prospect_pipeline.attributes.version import GroupVersion
+from prospect_pipeline.errors import NoModel, SignalsUnavailable
 from prospect_pipeline.features import COLUMNS
 from prospect_pipeline.registry.champions import Champions
-from prospect_pipeline.registry.store import ModelVersion, Registry
-from prospect_pipeline.serving.scorer import Scorer
+from prospect_pipeline.registry.store import LoadedModel, ModelVersion, Registry
+from prospect_pipeline.serving.scorer import Published, Scorer
 from prospect_pipeline_tests.registry.models import (
     register,
     register_champion,
@@ -187,8 +188,11 @@ def test_a_damaged_first_version_is_no_model_yet(registry: Registry) -> None:
 def watched(scorer: Scorer, until: Callable[[], bool], then: Callable[[], None]) -> bool:
     """Whether a watching scorer picks up what ``then`` does once ``until`` holds."""
 
+    async def published(_group: GroupVersion) -> bool:
+        return True
+
     async def go() -> bool:
-        watching = asyncio.create_task(scorer.watch(0.01))
+        watching = asyncio.create_task(scorer.watch(0.01, published))
         try:
             async with asyncio.timeout(10):
                 while not (until() or watching.done()):
@@ -219,3 +223,79 @@ def test_watching_goes_on_after_a_damaged_version(registry: Registry) -> None:
     scorer = Scorer(registry, None)
 
     assert watched(scorer, lambda: scorer.problem is not None, mend)
+
+
+ONE, TWO = GroupVersion("g", 1, ("a",)), GroupVersion("g", 2, ("a",))
+
+
+def says(*answers: bool | Exception) -> tuple[list[GroupVersion], Published]:
+    """A Signals that says in turn whether a version is published, and what it was asked."""
+    asked, left = list[GroupVersion](), list(answers)
+
+    async def published(group: GroupVersion) -> bool:
+        asked.append(group)
+        answer = left.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return asked, published
+
+
+def test_a_newer_version_waits_until_its_attributes_are_published(
+    registry: Registry, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = register_champion(registry, FIRST, ONE)
+    scorer = Scorer(registry, None)
+    asked, published = says(False, SignalsUnavailable("Signals does not say."), False, True)
+    assert asyncio.run(scorer.follow(published))  # the first is taken as it is
+    second = register_champion(registry, SECOND, TWO)
+
+    loads, load = list[str](), registry.load
+
+    def counted(wanted: ModelVersion) -> LoadedModel:
+        loads.append(wanted.version)
+        return load(wanted)
+
+    monkeypatch.setattr(registry, "load", counted)
+    for _ in range(3):
+        assert not asyncio.run(scorer.follow(published))
+        assert scorer.current().identity == first
+    assert scorer.problem is not None
+    assert "no published attribute group 'g' version 2, which version 2 was" in scorer.problem
+    assert asyncio.run(scorer.follow(published))
+
+    assert scorer.current().identity == second
+    assert scorer.problem is None
+    assert asked == [TWO] * 4
+    assert loads == ["2"]
+    said = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    assert [words.startswith("The model in use stays: Signals ") for words in said] == [True] * 3
+
+
+def test_a_newer_version_of_the_same_attributes_needs_no_word_of_signals(
+    registry: Registry,
+) -> None:
+    register_champion(registry, FIRST, ONE)
+    scorer = Scorer(registry, None)
+    asked, published = says()
+    asyncio.run(scorer.follow(published))
+    second = register_champion(registry, SECOND, ONE)
+
+    assert asyncio.run(scorer.follow(published))
+    assert scorer.current().identity == second
+    assert asked == []
+
+
+def test_a_version_that_waits_is_forgotten_when_the_alias_goes_back(registry: Registry) -> None:
+    first = register_champion(registry, FIRST, ONE)
+    scorer = Scorer(registry, None)
+    _, published = says(False)
+    asyncio.run(scorer.follow(published))
+    register_champion(registry, SECOND, TWO)
+    asyncio.run(scorer.follow(published))
+    Champions(registry).promote(first, "a test", "it is told to")
+
+    assert not asyncio.run(scorer.follow(published))
+    assert scorer.current().identity == first
+    assert scorer.problem is None

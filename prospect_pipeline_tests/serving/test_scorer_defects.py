@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.errors import NoModel
 from prospect_pipeline.serving.scorer import Scorer
 
@@ -20,6 +21,10 @@ class Broken:
         raise RuntimeError("surprise")
 
 
+async def published(_group: GroupVersion) -> bool:
+    return True
+
+
 def test_a_defect_is_a_problem_and_not_the_end() -> None:
     scorer = Scorer(Broken(), None)  # type: ignore[arg-type]
 
@@ -33,7 +38,8 @@ def test_watching_goes_on_after_a_defect() -> None:
     broken = Broken()
 
     async def watched() -> None:
-        watching = asyncio.create_task(Scorer(broken, None).watch(0.001))  # type: ignore[arg-type]
+        scorer = Scorer(broken, None)  # type: ignore[arg-type]
+        watching = asyncio.create_task(scorer.watch(0.001, published))
         async with asyncio.timeout(10):
             while broken.asked < 3 and not watching.done():
                 await asyncio.sleep(0)

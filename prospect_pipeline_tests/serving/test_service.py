@@ -91,8 +91,15 @@ class StandIn:
     visitors: dict[str, dict[str, Any]] = field(default_factory=lambda: {"ann": ANN})
     app: FastAPI = field(default_factory=FastAPI)
 
+    pushed: list[str] = field(default_factory=list)
+
     def __post_init__(self) -> None:
         self.app.post("/api/v1/get-online-attributes")(self._answer)
+        self.app.post("/api/v1/interventions")(self._push)
+
+    async def _push(self, domain_userid: str) -> dict[str, str]:
+        self.pushed.append(domain_userid)
+        return {"status": "success"}
 
     async def _answer(self, request: Request) -> Response:
         [visitor] = (await request.json())["attribute_keys"]["domain_userid"]
@@ -215,6 +222,23 @@ def test_reasons_are_told_to_who_asks_alone(shared: TestClient, asked: dict[str,
     assert "reasons" not in predict(shared, **asked)
 
 
+def test_nothing_follows_from_a_dry_run_and_it_says_its_moment(
+    start: Start, registry: Registry, signals: StandIn
+) -> None:
+    register_champion(registry, MODEL)
+    signals.visitors["bob"] = ANN
+
+    with start(PREDICT_INTERVENTION="offer", PREDICT_INTERVENTION_THRESHOLD="0") as client:
+        asked = predict(client, "ann", dry_run=True)
+        real = predict(client, "bob")
+        until(lambda: signals.pushed != [])
+
+    assert signals.pushed == ["bob"]
+    assert asked["moment"] == SUNDAY.isoformat()
+    assert "moment" not in real
+    assert asked["score"] == real["score"]
+
+
 def test_a_name_of_any_letters_is_scored(shared: TestClient) -> None:
     for visitor in ("ä" * 128, 'a "b" \\ {c} </script>', "0", " ", "\u2028", "😀"):
         assert predict(shared, visitor)["domain_userid"] == visitor
@@ -288,7 +312,8 @@ def test_the_openapi_page_lists_predict(shared: TestClient) -> None:
     text = json.dumps(spec)
     asked = spec["paths"]["/predict"]["post"]["requestBody"]["content"]
     assert list(asked) == ["application/json"]
-    for name in ("domain_userid", "explain", "score", "signals", "scoring_attributes", "reasons"):
+    for name in ("domain_userid", "explain", "score", "signals", "scoring_attributes", "reasons",
+                 "dry_run", "moment"):  # fmt: skip
         assert f'"{name}"' in text
     assert shared.get("/").status_code == 200
 

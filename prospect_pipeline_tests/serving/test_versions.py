@@ -30,6 +30,7 @@ from prospect_pipeline_tests.serving.services import (
     predict,
     service,
     service_over_http,
+    settings,
     until,
 )
 from prospect_pipeline_tests.signals.versions import (
@@ -164,6 +165,29 @@ def test_through_a_swap_and_back_every_visitor_is_answered_on_the_models_own_att
     assert {given for _, given in visitors.answers} == {("1", 1), ("2", 2)}
 
 
+def test_a_person_is_refused_a_version_that_could_score_nobody(
+    folder: Path,
+    registry: Registry,
+    signals: SignalsSandbox,
+    variables: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    register_champion(registry, MODEL, PINNED_SECOND)
+    register_champion(registry, NEWER, PINNED_FIRST)
+
+    with settings(folder, tmp_path, **variables):
+        refused = [CliRunner().invoke(cli, command) for command in (["promote", "1"], ["rollback"])]
+        publish_second(signals)
+        prospect("promote", "1")
+
+    for given in refused:
+        assert "has not published attribute group 'prospect_scoring_tutorial' version 2" in str(
+            given.exception
+        )
+        assert "SIGNALS_GROUP_VERSION=2" in str(given.exception)
+    assert registry.resolve().version == "1"
+
+
 def test_a_version_that_does_not_say_what_it_was_trained_on_is_given_the_services(
     folder: Path,
     registry: Registry,
@@ -218,7 +242,7 @@ def test_a_model_whose_attributes_were_unpublished_scores_nobody_until_they_are_
         assert "no published attribute group 'prospect_scoring_tutorial' version 1" in words
 
 
-def test_a_new_champion_without_its_attributes_is_found_out_by_its_first_visitor(
+def test_a_first_model_without_its_attributes_is_loaded_and_found_out_by_its_first_visitor(
     folder: Path,
     registry: Registry,
     signals: SignalsSandbox,
@@ -236,3 +260,25 @@ def test_a_new_champion_without_its_attributes_is_found_out_by_its_first_visitor
     assert found["code"] == "signals_unavailable"
     assert "version 2" in found["message"]
     assert ready == 200
+
+
+def test_a_new_champion_is_taken_once_its_attributes_are_published(
+    folder: Path,
+    registry: Registry,
+    signals: SignalsSandbox,
+    variables: dict[str, str],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    register_champion(registry, MODEL, PINNED_FIRST)
+
+    def waits() -> bool:
+        said = [one.getMessage() for one in caplog.records if one.name == "prospect.scorer"]
+        return any("version 2, which version 2 was trained on" in words for words in said)
+
+    with service(folder, tmp_path, **variables) as client:
+        register_champion(registry, NEWER, PINNED_SECOND)
+        until(waits)
+        assert seen(predict(client)) == ("1", 1)
+        publish_second(signals)
+        until(lambda: seen(predict(client)) == ("2", 2))

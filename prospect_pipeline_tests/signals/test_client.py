@@ -4,12 +4,14 @@ import asyncio
 import json
 import socketserver
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import jwt
 import pytest
 from fastapi import FastAPI, Request
@@ -23,9 +25,10 @@ from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.errors import SignalsError, SignalsUnavailable
 from prospect_pipeline.sandbox.store import EventStore
 from prospect_pipeline.settings import DataSettings, DefinitionSettings
-from prospect_pipeline.signals import client
+from prospect_pipeline.signals import tokens
 from prospect_pipeline.signals.client import CLOCK_HEADER, OnlineAttributes, OnlineValues
 from prospect_pipeline.signals.connection import Connection, Credentials
+from prospect_pipeline.signals.tokens import Tokens
 from prospect_pipeline_tests.events import NOW, event, write
 from prospect_pipeline_tests.sandbox.conftest import TOKEN, serving, signals_over
 from prospect_pipeline_tests.signals.versions import FIRST, PINNED_FIRST, PINNED_SECOND, SECOND
@@ -442,6 +445,35 @@ def test_a_broken_answer_means_unavailable_within_the_budget(said: bytes, hold: 
     assert message.startswith("Signals gave no answer within 0.25 s (")
 
 
+def test_a_kept_connection_that_is_closed_as_it_is_used_costs_no_read() -> None:
+    body = json.dumps(COLUMNS).encode()
+    head = HEAD + f"Content-Length: {len(body)}\r\n\r\n".encode()
+    connections = []
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            connections.append(self.client_address)
+            self.request.recv(65536)
+            self.request.sendall(head + body)
+            self.request.recv(65536)  # what is asked next is never answered
+
+    async def twice(online: OnlineAttributes) -> list[Any]:
+        return [(await online.read("ann")).attributes["views"] for _ in range(2)]
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            url = f"http://127.0.0.1:{server.server_address[1]}"
+            assert use(twice, lambda: at(url)) == [3, 3]
+        finally:
+            server.shutdown()
+            thread.join(timeout=10)
+
+    assert len(connections) == 2
+
+
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "127.0.0.1:9", "http://", "ftp://x"])
 def test_an_address_where_nothing_is_means_unavailable(url: str) -> None:
     failure(SignalsUnavailable, lambda: at(url))
@@ -530,10 +562,13 @@ class Console:
     def __init__(self, signals: Signals, holds: timedelta, reply: Response | None = None) -> None:
         self.holds, self.reply = holds, reply
         self.asked: list[tuple[str | None, str | None]] = []
+        self.open = threading.Event()
+        self.open.set()
         signals.app.get("/organizations/our-org/credentials/v3/token")(self._token)
 
     async def _token(self, request: Request) -> Response:
         given = request.headers
+        await asyncio.to_thread(self.open.wait, 20)
         self.asked.append((given.get("x-api-key-id"), given.get("x-api-key")))
         expires = datetime.now(UTC) + self.holds
         claims = {"exp": expires, "n": len(self.asked)}
@@ -547,7 +582,7 @@ def real_signals(
 ) -> Iterator[Callable[[], Connection]]:
     """A Signals with credentials, whose console is here as well."""
     with serving(signals.app) as url:
-        monkeypatch.setattr(client, "CONSOLE", url)
+        monkeypatch.setattr(tokens, "CONSOLE", url)
         credentials = Credentials(SecretStr(SECRET), SecretStr("our-id"), "our-org")
         yield lambda: Connection("signals", url, credentials=credentials)
 
@@ -573,14 +608,125 @@ def test_a_token_is_fetched_with_the_credentials_and_used_until_it_nears_its_end
     assert jwt.decode(header.removeprefix("Bearer "), options={"verify_signature": False})["n"] == 1
 
 
-def test_a_token_near_its_end_is_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("holds", [4 * 60, 12, 1, -3600])
+def test_a_token_is_used_by_reads_until_it_ends_however_short_its_life_is(
+    monkeypatch: pytest.MonkeyPatch, holds: int
+) -> None:
     signals = Signals(JSONResponse(COLUMNS))
-    console = Console(signals, timedelta(minutes=4))
+    console = Console(signals, timedelta(seconds=holds))
 
     with real_signals(monkeypatch, signals) as connect:
         use(thrice, connect)
 
+    assert len(console.asked) == 1
+
+
+@pytest.mark.parametrize(("left", "fetched"), [(20, 1), (6, 1), (4, 2), (-20, 2)])
+def test_a_token_is_not_used_in_its_last_seconds(
+    monkeypatch: pytest.MonkeyPatch, left: int, fetched: int
+) -> None:
+    signals = Signals(JSONResponse(COLUMNS))
+    console = Console(signals, timedelta(hours=1))
+    wall = time.time()
+
+    async def later(online: OnlineAttributes) -> None:
+        await online.read("ann")
+        monkeypatch.setattr(tokens, "now", lambda: wall + 3600 - left)
+        await online.read("ann")
+
+    with real_signals(monkeypatch, signals) as connect:
+        use(later, connect)
+
+    assert len(console.asked) == fetched
+
+
+@pytest.mark.parametrize(("holds", "fetched"), [(4 * 60, 4), (6 * 60, 1)])
+def test_a_token_is_renewed_ahead_of_its_end_aside_from_reads(
+    monkeypatch: pytest.MonkeyPatch, holds: int, fetched: int
+) -> None:
+    signals = Signals(JSONResponse(COLUMNS))
+    console = Console(signals, timedelta(seconds=holds))
+
+    async def renewed(online: OnlineAttributes) -> None:
+        await online.read("ann")
+        for _ in range(3):
+            await online.renew()
+
+    with real_signals(monkeypatch, signals) as connect:
+        use(renewed, connect)
+
+    assert len(console.asked) == fetched
+
+
+def test_a_console_that_is_away_costs_nothing_while_the_token_is_good(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    signals = Signals(JSONResponse(COLUMNS))
+    console = Console(signals, timedelta(minutes=4))
+
+    async def away(online: OnlineAttributes) -> None:
+        await online.read("ann")
+        console.reply = JSONResponse({}, 503)
+        with pytest.raises(SignalsUnavailable):
+            await online.renew()
+        await online.read("ann")
+
+    with real_signals(monkeypatch, signals) as connect:
+        use(away, connect)
+
+    assert len(signals.asked) == 2
+
+
+def test_a_refusal_clears_the_token_that_was_sent_and_no_newer_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    signals = Signals(JSONResponse(COLUMNS))
+    console = Console(signals, timedelta(minutes=4))
+    credentials = Credentials(SecretStr(SECRET), SecretStr("our-id"), "our-org")
+
+    async def go() -> list[str]:
+        async with aiohttp.ClientSession() as session:
+            held = Tokens(lambda: session)
+            sent = await held.current(credentials)
+            await held.renew(credentials)
+            held.refused(sent)
+            newer = await held.current(credentials)
+            held.refused(newer)
+            return [sent, newer, await held.current(credentials)]
+
+    with real_signals(monkeypatch, signals):
+        found = asyncio.run(go())
+
+    assert len(set(found)) == 3
     assert len(console.asked) == 3
+
+
+def test_a_console_that_hangs_costs_a_read_its_budget_and_is_waited_for_aside(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tokens, "TOKEN_SECONDS", 20)
+    signals = Signals(JSONResponse({}, 401), JSONResponse(COLUMNS))
+    console = Console(signals, timedelta(hours=1))
+
+    async def hurried(online: OnlineAttributes) -> tuple[float, OnlineValues]:
+        await online.renew()
+        console.open.clear()
+        begun = time.monotonic()
+        with pytest.raises(SignalsUnavailable):
+            await online.read("ann")
+        took = time.monotonic() - begun
+        console.open.set()
+        while len(console.asked) < 2:
+            await asyncio.sleep(0.01)
+        online.timeout = aiohttp.ClientTimeout(total=20)
+        return took, await online.read("ann")
+
+    with real_signals(monkeypatch, signals) as connect:
+        took, found = use(hurried, connect, SHORT_MS)
+
+    assert took < 10
+    assert found.attributes["views"] == 3
+    assert len(console.asked) == 2
 
 
 def test_reads_at_once_fetch_one_token(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -674,10 +820,10 @@ def test_a_console_that_answers_without_a_token_is_an_error(
 
 def test_a_silent_console_means_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     credentials = Credentials(SecretStr(SECRET), SecretStr("our-id"), "our-org")
-    monkeypatch.setattr(client, "TOKEN_SECONDS", 0.2)
+    monkeypatch.setattr(tokens, "TOKEN_SECONDS", 0.2)
 
     with raw_server(b"", hold=True) as silent:
-        monkeypatch.setattr(client, "CONSOLE", silent)
+        monkeypatch.setattr(tokens, "CONSOLE", silent)
         failure(SignalsUnavailable, lambda: Connection("signals", silent, credentials=credentials))
 
 

@@ -10,7 +10,13 @@ from prospect_pipeline.cli import cli
 
 @pytest.fixture(scope="module")
 def evaluated() -> Result:
-    return CliRunner().invoke(cli, ["evaluate", "--seeds", "2", "--users", "4000", "--json"])
+    """Judged where settings are such that no pipeline could train with them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PROSPECT_AS_OF", "2020-01-01")
+        patch.setenv("PROSPECT_ANCHORS", "missing.parquet")
+        patch.setenv("PROSPECT_NEGATIVE_RATE", "0.1")
+        patch.setenv("SIGNALS_GROUP_VERSION", "nonsense")
+        return CliRunner().invoke(cli, ["evaluate", "--seeds", "2", "--users", "4000", "--json"])
 
 
 def test_every_scorer_lies_between_the_base_rate_and_the_truth(evaluated: Result) -> None:

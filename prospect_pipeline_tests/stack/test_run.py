@@ -150,6 +150,23 @@ def test_as_of_is_the_first_runs_and_not_that_of_the_schedules(
     assert "PROSPECT_AS_OF" not in psutil.Process(serving).environ()
 
 
+def test_what_is_served_was_compared_with_what_was_trained(
+    running: tuple[Path, dict[str, str], list[str]],
+) -> None:
+    _, addresses, _ = running
+    query = """{ assetCheckExecutions(assetKey: {path: ["champion"]}, limit: 1,
+      checkName: "served_equals_trained") { status evaluation { description } } }"""
+
+    reply = requests.post(f"{addresses['dagster']}/graphql", json={"query": query}, timeout=30)
+    [found] = reply.json()["data"]["assetCheckExecutions"]
+
+    assert found["status"] == "SUCCEEDED", found
+    assert (
+        "20 visitors were scored by the service, by version 1"
+        in (found["evaluation"]["description"])
+    )
+
+
 def test_prospect_score_finds_the_running_service(
     running: tuple[Path, dict[str, str], list[str]],
 ) -> None:
@@ -209,6 +226,7 @@ def test_an_mlflow_that_does_not_answer_is_known_before_anything_starts(tmp_path
             {"SP_API_URL": "https://signals.example.com"},
             "SP_API_KEY, SP_API_KEY_ID, SP_ORG_ID missing",
         ),
+        ({"PROSPECT_ANCHORS": "own.csv"}, "Set PROSPECT_ANCHORS_HORIZON_MINUTES"),
         ({"PROSPECT_THRESHOLD": "best"}, "'best' is no rule for the threshold; expected f1"),
     ],
 )

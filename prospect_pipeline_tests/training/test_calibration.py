@@ -22,9 +22,9 @@ def names(count: int, each: int = 1) -> "pd.Series[str]":
 
 @pytest.mark.parametrize(("slope", "intercept"), [(1.0, 0.0), (0.6, -0.4), (1.5, 0.8)])
 def test_many_visitors_show_what_is_off(slope: float, intercept: float) -> None:
-    margins, labels = held(80_000, slope, intercept)
+    margins, labels = held(400_000, slope, intercept)
 
-    found = fit_calibration(margins, labels, np.ones(80_000), names(80_000))
+    found = fit_calibration(margins, labels, np.ones(400_000), names(400_000))
 
     assert found.slope == pytest.approx(slope, abs=0.06)
     assert found.intercept == pytest.approx(intercept, abs=0.06)
@@ -36,8 +36,8 @@ def test_few_visitors_change_little_however_many_rows_they_have() -> None:
     few = fit_calibration(margins, labels, np.ones(5_000), names(5_000, each=1000))
     many = fit_calibration(margins, labels, np.ones(5_000), names(5_000))
 
-    assert 0.7 < few.slope < 1
-    assert many.slope == pytest.approx(0.3, abs=0.05)
+    assert 0.9 < few.slope < 1
+    assert many.slope < 0.5
 
 
 def test_a_weight_counts_a_row_so_many_times() -> None:

@@ -61,7 +61,9 @@ def test_the_first_run_passes_and_says_that_nothing_was_compared() -> None:
     check = check_counts({"rows": 3}, None, 0.5)
 
     assert check.passed
-    assert check.description == "There is no earlier run with counts to compare with: not checked."
+    assert check.description == (
+        "There is no run of an earlier as-of with counts to compare with: not checked."
+    )
 
 
 def test_changed_counts_are_shown_with_what_they_were() -> None:

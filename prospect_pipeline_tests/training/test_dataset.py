@@ -1,17 +1,22 @@
 """A training set that cannot give a model is refused, with what to change."""
 
+from datetime import UTC, timedelta
+
 import pandas as pd
 import pytest
 
 from prospect_pipeline.errors import ProspectError, TrainingError
+from prospect_pipeline.settings import TrainingSettings
 from prospect_pipeline.training.dataset import (
     CHECKS,
     Check,
     check_dataset,
     converters,
+    known_by,
     require_trainable,
+    rows_of,
 )
-from prospect_pipeline_tests.training import anchor, frame, signal_frame
+from prospect_pipeline_tests.training import HOUR, START, anchor, frame, signal_frame
 
 
 def failed(made: pd.DataFrame, min_converters: int = 1) -> dict[str, Check]:
@@ -255,3 +260,56 @@ def test_a_column_that_is_all_null_is_refused_as_nulls() -> None:
 def test_a_column_of_another_type_is_refused_by_its_name() -> None:
     with pytest.raises(ProspectError, match=r"num_apps_l7d \(found string, expected numbers\)"):
         require_trainable(signal_frame(300).assign(num_apps_l7d="two"), 1)
+
+
+def test_rows_are_found_again_in_the_order_of_their_scores() -> None:
+    made = frame(anchor("v1", 0, 1), anchor("v2", 5, 0), anchor("v3", 9, 0))
+    scored = made.loc[[2, 0], ["domain_userid", "event_id"]].assign(label=7, model=0.5)
+
+    found = rows_of(scored, made)
+
+    pd.testing.assert_frame_equal(found, made.loc[[2, 0]].reset_index(drop=True)[[*found.columns]])
+    assert list(found["label"]) == [0, 1]
+
+
+def test_rows_that_are_gone_since_they_were_scored_are_counted_by_name() -> None:
+    made = frame(anchor("v1", 0, 1), anchor("v2", 5, 0))
+    built_again = frame(anchor("v1", 0, 1), anchor("v2", 6, 0))
+
+    with pytest.raises(TrainingError) as raised:
+        rows_of(made, built_again)
+
+    assert str(raised.value) == (
+        "1 of the 2 test rows that the model was judged on are not in training_dataframe: it was "
+        "built again since. Materialize training_dataframe and all that follows it in one run (the "
+        "job `retrain`)."
+    )
+
+
+def test_labels_that_look_past_as_of_do_not_train() -> None:
+    made = frame(anchor("v1", 0, 1), anchor("v2", 60, 0))
+    as_of = START.replace(tzinfo=UTC) + HOUR
+
+    require_trainable(made, 1, as_of=as_of + HOUR, horizon=HOUR)
+    with pytest.raises(TrainingError, match="1 rows have a label that looks past as-of"):
+        require_trainable(made, 1, as_of=as_of, horizon=HOUR)
+
+
+@pytest.mark.parametrize(
+    ("anchors", "minutes", "given", "checked", "horizon"),
+    [
+        (None, None, False, True, HOUR),
+        ("own.csv", 43200, True, True, timedelta(days=30)),
+        ("own.csv", 43200, False, False, timedelta(days=30)),
+        ("mine.py:sessions", None, True, False, timedelta(days=1)),
+    ],
+)
+def test_a_label_is_known_once_its_own_horizon_is_over_at_as_of(
+    anchors: str | None, minutes: int | None, given: bool, checked: bool, horizon: timedelta
+) -> None:
+    settings = TrainingSettings.load(anchors=anchors, anchors_horizon_minutes=minutes)
+    as_of = START.replace(tzinfo=UTC)
+
+    found = known_by({"as_of": as_of.isoformat(), "as_of_given": given}, settings)
+
+    assert found == {"as_of": as_of if checked else None, "horizon": horizon}

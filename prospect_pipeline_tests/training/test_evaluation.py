@@ -1,14 +1,15 @@
 """Metrics, threshold and counts equal what one works out by hand."""
 
+import dataclasses
 import json
 from math import log
 
 import numpy as np
 import pytest
 
+from prospect_pipeline.errors import TrainingError
 from prospect_pipeline.features import COLUMNS
 from prospect_pipeline.scoring import EPSILON
-from prospect_pipeline.training import evaluation
 from prospect_pipeline.training.evaluation import (
     IDENTITY,
     MODEL,
@@ -108,9 +109,11 @@ def test_every_scorer_is_measured_on_the_same_rows() -> None:
 def test_flat_metrics_name_the_baselines_behind_their_own() -> None:
     flat = evaluated().flat_metrics()
 
-    ends = [f"{name}.{end}" for name in HIGHER_IS_BETTER for end in ("low", "high")]
+    tenths = [f"{what}_decile_{n}" for what in ("lift", "gain") for n in range(1, 11)]
+    own = [*HIGHER_IS_BETTER, *tenths]
+    ends = [f"{name}.{end}" for name in own for end in ("low", "high")]
     assert set(flat) == {
-        *HIGHER_IS_BETTER, *ends, *(f"base_rate.{name}" for name in HIGHER_IS_BETTER)
+        *own, *ends, *(f"base_rate.{name}" for name in HIGHER_IS_BETTER)
     }  # fmt: skip
     assert flat["base_rate.roc_auc"] == 0.5
     assert flat["pr_auc.low"] < flat["pr_auc"] < flat["pr_auc.high"]
@@ -163,27 +166,37 @@ def test_the_scored_frame_has_a_row_for_each_anchor_and_a_column_for_each_scorer
     assert np.array_equal(scored["base rate"], others["base rate"])
 
 
-@pytest.mark.parametrize("most", [100, 299, 1000])
-def test_contributions_are_of_so_many_rows_at_most(
-    monkeypatch: pytest.MonkeyPatch, most: int
-) -> None:
-    monkeypatch.setattr(evaluation, "EXPLAINED_ROWS", most)
-    made, model = signal_split(), signal_model().model
-    assert len(made.test) == 300
+def test_a_stored_evaluation_is_the_one_that_was_made() -> None:
+    made = evaluated()
 
-    found = evaluate(score_test(made.test, model, {}), made.test, model, 0.5)
+    again = Evaluation.from_dict(json.loads(json.dumps(made.to_dict())), made.scored)
 
-    assert len(found.explained) == min(most, 300)
-    assert found.contributions.shape == (len(found.explained), len(COLUMNS) + 1)
-    first, last = made.test[list(COLUMNS)].iloc[0], made.test[list(COLUMNS)].iloc[-1]
-    assert found.explained.iloc[0].to_dict() == first.to_dict()
-    assert found.explained.iloc[-1].to_dict() == last.to_dict()
+    assert again == dataclasses.replace(made, scored=again.scored)
+    assert again.flat_metrics() == made.flat_metrics()
+    assert again.confusion == made.confusion
 
 
-def test_the_numbers_hold_slices_and_permutation_importance() -> None:
+def test_a_stored_evaluation_with_what_is_not_known_is_read_back() -> None:
+    made = by_hand()
+
+    again = Evaluation.from_dict(json.loads(json.dumps(made.to_dict())), made.scored)
+
+    assert again.to_dict() == made.to_dict()
+
+
+@pytest.mark.parametrize("name", ["seed", "intervals", "deciles", "slices"])
+def test_the_evaluation_of_another_release_says_what_to_do(name: str) -> None:
+    stored = by_hand().to_dict()
+    del stored[name]
+
+    with pytest.raises(TrainingError, match=f"another release .*{name}.* materialize registered_m"):
+        Evaluation.from_dict(stored, by_hand().scored)
+
+
+def test_the_numbers_hold_deciles_and_slices() -> None:
     made = evaluated()
     plain = made.to_dict()
 
-    assert plain["permutation"] == made.permutation
+    assert plain["deciles"] == [one.to_dict() for one in made.deciles]
     assert [one["what"] for one in plain["slices"]] == [one.what for one in made.slices]
-    assert plain["slices"][0]["gain"] == made.slices[0].gain.to_dict()
+    assert plain["slices"][0]["metrics"]["pr_auc"] == made.slices[0].metrics["pr_auc"].to_dict()

@@ -81,9 +81,9 @@ def test_a_label_that_counts_the_rows_own_event_is_named(warehouse: DuckDBWareho
 
     assert (found.passed, found.blocking) == (False, True)
     assert found.facts["differing"] == 1
-    assert f"The first: ann at {(START + 40 * MINUTE).isoformat()} has label 1." in (
-        found.description
-    )
+    assert found.facts["first_differing"] == "ann"
+    assert "ann" not in found.description
+    assert f"names, at {(START + 40 * MINUTE).isoformat()}, has label 1." in found.description
 
 
 def test_a_label_that_looks_further_than_the_horizon_is_named(warehouse: DuckDBWarehouse) -> None:
@@ -92,6 +92,23 @@ def test_a_label_that_looks_further_than_the_horizon_is_named(warehouse: DuckDBW
     found = checked(warehouse, frame, settings())
 
     assert (found.passed, found.facts["differing"]) == (False, 1)
+
+
+def test_a_row_that_was_not_counted_is_not_taken_for_a_negative(warehouse: DuckDBWarehouse) -> None:
+    chosen = settings()
+    sampled = labels.sample(built(warehouse, chosen))
+    moments = labels.moments_of(sampled, chosen)
+    counted = moments.assign(goals=0)[moments["anchor_ts"] != START + HOUR]  # an end of bob's
+
+    found = labels.check_labels(
+        sampled[sampled["domain_userid"] == "bob"],
+        counted[counted["domain_userid"] == "bob"],
+        chosen,
+    )
+
+    assert not found.passed
+    assert found.facts == {"rows": 1, "differing": 1, "first_differing": "bob"}
+    assert "1 of them were not counted: the warehouse gave no value." in found.description
 
 
 def test_a_sample_has_rows_of_both_labels_and_is_not_large() -> None:

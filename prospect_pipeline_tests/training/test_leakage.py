@@ -156,6 +156,6 @@ def test_the_check_says_what_was_compared_and_the_first_that_differs() -> None:
     ]
     assert "1 of 60 values change" in bad.description
     assert (
-        "The first: num_page_views_l7d of a at 2026-03-02T00:00:00+00:00 was 4 and is 3."
-        in bad.description
+        "The first: num_page_views_l7d at 2026-03-02T00:00:00+00:00, of the visitor whom "
+        "first_differing names." in bad.description
     )

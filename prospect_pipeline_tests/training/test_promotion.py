@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from prospect_pipeline.training.bootstrap import Interval
-from prospect_pipeline.training.promotion import Champion, Floors, Measured, decide
+from prospect_pipeline.training.promotion import Champion, Floors, Gate, Measured, decide
 
 MONDAY = datetime(2026, 5, 4, tzinfo=UTC)
-GOOD = Measured("8", MONDAY, "new", 150, 0.01, 0.1, (), 1e-9)
-CHAMPION = Champion("7", MONDAY - timedelta(days=7), "old", Interval(-0.01, -0.03, 0.01))
+GOOD = Measured("8", MONDAY, "", 150, 0.01, 0.005, 0.1, (), 1e-9)
+CHAMPION = Champion("7", MONDAY - timedelta(days=7), Interval(-0.01, -0.03, 0.01), "500 visitors")
 
 
 def failed(challenger: Measured = GOOD, champion: Champion | None = CHAMPION) -> list[str]:
@@ -23,7 +23,7 @@ def test_a_challenger_that_passes_every_gate_takes_the_place() -> None:
 
     assert decision.promote
     assert decision.reason == (
-        "It takes the place of version 7: on the same test rows its log loss differs from the "
+        "It takes the place of version 7: on 500 visitors its log loss differs from the "
         "champion's by -1.0% (-3.0% to +1.0%; +2.0% is allowed)."
     )
 
@@ -34,9 +34,10 @@ def test_a_challenger_that_passes_every_gate_takes_the_place() -> None:
         ("serves", {"served_difference": "ValueError: truncated"}),
         ("serves", {"served_difference": 1e-3}),
         ("enough_converters", {"converters": 29}),
+        ("published", {"published": Gate("published", False, "Signals has not")}),
         ("calibrated", {"calibration_error": 0.026}),
         ("every_slice", {"weak_slices": ("device Tablet",)}),
-        ("other_data", {"fingerprint": "old"}),
+        ("other_data", {"twin": "version 7, which is the champion"}),
         ("newer_data", {"data_until": CHAMPION.data_until}),
     ],
 )
@@ -57,6 +58,41 @@ def test_one_that_may_be_worse_by_more_than_the_margin_is_refused() -> None:
     assert failed(champion=sure) == []
 
 
+def test_a_calibration_error_that_may_be_chance_is_none() -> None:
+    found = replace(GOOD, calibration_error=0.06)
+
+    [gate] = [g for g in decide(found, CHAMPION, Floors()).gates if g.name == "calibrated"]
+
+    assert gate.words == (
+        "its calibration error is 0.0600, at most 0.0250 expected, and up to 0.0050 may be by "
+        "chance"
+    )
+    assert failed(found) == ["calibrated"]
+    assert failed(replace(found, chance_error=0.06)) == []
+    assert failed(replace(found, chance_error=float("nan"))) == ["calibrated"]
+
+
+def test_a_twin_is_named_with_what_became_of_it() -> None:
+    twin = "version 5, which was rolled back from (odd scores)"
+
+    assert decide(replace(GOOD, twin=twin), CHAMPION, Floors()).reason == (
+        "Version 7 stays champion: its data and definition are those of version 5, which was "
+        "rolled back from (odd scores)."
+    )
+
+
+def test_slices_are_said_to_be_no_more_than_was_found() -> None:
+    words = [
+        {gate.name: gate.words for gate in decide(one, CHAMPION, Floors()).gates}["every_slice"]
+        for one in (GOOD, replace(GOOD, weak_slices=("device is Tablet", "app is x")))
+    ]
+
+    assert words == [
+        "in no slice of 20 or more converters is it surely worse than the base rate",
+        "it is surely worse than the base rate where device is Tablet, app is x",
+    ]
+
+
 def test_a_champion_that_no_longer_loads_gives_way() -> None:
     broken = replace(CHAMPION, worse_by=None, problem="its files are damaged")
     decision = decide(GOOD, broken, Floors())
@@ -73,7 +109,7 @@ def test_the_first_version_is_only_warned_about_what_it_lacks() -> None:
     assert decision.reason == (
         "It is the first version that can be served. It is below what a later one must reach: 3 "
         "visitors of the test part convert, 30 expected; its calibration error is 0.5000, at most "
-        "0.0250 expected."
+        "0.0250 expected, and up to 0.0050 may be by chance."
     )
 
 

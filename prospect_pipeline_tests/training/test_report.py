@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from prospect_pipeline.training import findings, plots
 from prospect_pipeline.training.comparison import Before, measure
 from prospect_pipeline.training.evaluation import MODEL, Evaluation, evaluate, score_test
+from prospect_pipeline.training.explanation import Explanation, explain
 from prospect_pipeline.training.model import baselines
 from prospect_pipeline.training.palette import DARK, LIGHT
 from prospect_pipeline.training.promotion import Decision, Gate
@@ -50,8 +51,13 @@ def evaluated() -> Evaluation:
 
 
 @cache
+def explained() -> Explanation:
+    return explain(evaluated(), signal_split().test, signal_model().model)
+
+
+@cache
 def figures() -> dict[str, Figure]:
-    return plots.figures(evaluated())
+    return plots.figures(evaluated(), explained())
 
 
 @cache
@@ -61,6 +67,7 @@ def pictures() -> dict[str, str]:
 
 def report_on(judged: Evaluation | None = None, **changed: Any) -> Report:
     given: dict[str, Any] = {
+        "explanation": explained(),
         "pictures": pictures(),
         "model": "prospect_scoring", "version": "17", "identity": IDENTITY, "data": DATA,
         "question": "Will a form follow?", "split": signal_split().facts(),
@@ -98,10 +105,10 @@ def test_the_page_has_every_metric_with_its_number(html: str) -> None:
 
     assert set(findings.METRIC_WORDS) < set(evaluated().headline)
     for word in words:
-        assert f"<th>{word}</th>" in html
+        assert f"<td>{word}</td>" in html
     for values in evaluated().metrics.values():
         for name in findings.METRIC_WORDS:
-            assert f">{values[name]:.4f}</td>" in html
+            assert f">{values[name]:.4f}<small>" in html
 
 
 def test_the_page_says_how_sure_its_numbers_are(html: str) -> None:
@@ -114,9 +121,28 @@ def test_the_page_says_how_sure_its_numbers_are(html: str) -> None:
         assert f"<td>{found[f'recall_top_{share}']}</td>" in html
 
 
-def test_the_page_has_a_line_for_each_scorer(html: str) -> None:
+def test_the_page_says_how_far_the_model_is_ahead_of_each_baseline(html: str) -> None:
+    told = section(html, "against-the-baselines")
+
+    for metric, word in findings.METRIC_WORDS.items():
+        cells = "".join(
+            f"<td>{one.value:+.4f}<small>{one.low:+.3f} to {one.high:+.3f}</small></td>"
+            for one in (own[metric] for own in evaluated().ahead.values())
+        )
+        assert f"<td>{word}</td>{cells}" in told
+    assert all(f"<th>less {name}</th>" in told for name in evaluated().ahead)
+
+
+def test_the_page_has_a_line_for_each_tenth(html: str) -> None:
+    told = section(html, "among-the-best-scores")
+
+    for one in evaluated().deciles:
+        assert f"<td>tenth {one.number}</td><td>{one.lift}</td><td>{one.gain}</td>" in told
+
+
+def test_the_page_has_a_column_for_each_scorer(html: str) -> None:
     for name in (MODEL, "tutorial pipeline", "logistic regression", "viewed pricing", "base rate"):
-        assert f"<td>{name}</td>" in html
+        assert f"<th>{name}</th>" in html
 
 
 def test_the_page_says_which_model_it_is_and_what_it_was_trained_on(html: str) -> None:
@@ -134,10 +160,10 @@ def test_the_page_says_the_threshold_and_what_it_means(html: str) -> None:
 
     assert "from a score of 0.350 on. The rule is f2: the highest F2." in told
     assert f"{called.mean() * 100:.1f} are called at some moment" in told
-    assert f"{(called & (visitors['label'] == 1)).mean() * 100:.1f} of these send a form" in told
+    assert f"{(called & (visitors['label'] == 1)).mean() * 100:.1f} of these convert" in told
     (right_no, false_yes), (false_no, right_yes) = evaluated().confusion
-    assert f"<td>no form followed</td><td>{right_no}</td><td>{false_yes}</td>" in told
-    assert f"<td>a form followed</td><td>{false_no}</td><td>{right_yes}</td>" in told
+    assert f"<td>label 0: did not convert</td><td>{right_no}</td><td>{false_yes}</td>" in told
+    assert f"<td>label 1: converted</td><td>{false_no}</td><td>{right_yes}</td>" in told
 
 
 def test_the_page_says_the_split(html: str) -> None:
@@ -220,16 +246,21 @@ def test_every_slice_has_its_interval_and_small_ones_are_marked(html: str) -> No
         mark = "few" if one.converters < 20 else ""
         assert f"<td>{one.what.replace(APOSTROPHE, '&#39;')}: {one.value}</td>" in told
         assert f"<td>{span}</td><td>{mark}</td>" in told
+        measured = [one.metrics[name] for name in findings.SLICE_WORDS]
+        cells = "".join(
+            f"<td>{m.value:.3f}<small>{m.low:.2f} to {m.high:.2f}</small></td>" for m in measured
+        )
+        assert cells in told
 
 
 def test_every_explained_visitor_is_told_with_bars(html: str) -> None:
     told = section(html, "visitors-explained")
 
-    assert told.count('<article class="person">') == len(evaluated().visitors) == 10
+    assert told.count('<article class="person">') == len(explained().visitors) == 10
     assert told.count('<div class="bar">') == 60
     widths = [float(width) for width in re.findall(r'style="width: ([\d.]+)%"', told)]
     assert max(widths) == 50
-    for one in evaluated().visitors:
+    for one in explained().visitors:
         reason = one.reasons[0]
         shown = f'<div class="number">{reason.contribution:+.2f}</div>'
         assert f"<h3>Visitor {one.visitor}</h3><b>{one.score:.1%}</b>" in told
@@ -316,11 +347,12 @@ def test_hostile_values_of_the_data_are_escaped() -> None:
     scored = score_test(test, model, {HOSTILE: model.score(test) / 2})
 
     judged = evaluate(scored, test, model, 0.5)
-    drawn = {title: plots.as_svg(figure) for title, figure in plots.figures(judged).items()}
-    html = page(judged, pictures=drawn)
+    told = explain(judged, test, model)
+    drawn = {title: plots.as_svg(figure) for title, figure in plots.figures(judged, told).items()}
+    html = page(judged, pictures=drawn, explanation=told)
 
     assert "<script" not in html
-    assert f"<td>{ESCAPED}</td>" in html
+    assert f"<th>{ESCAPED}</th>" in html
     assert f"<td>app: {ESCAPED}</td>" in html
 
 
@@ -336,8 +368,9 @@ def test_what_few_rows_do_not_define_is_not_known(rows: str) -> None:
     scored = score_test(test, model, {"base rate": np.full(len(test), 0.2)})
 
     judged = evaluate(scored, test, model, 0.3)
-    drawn = {title: plots.as_svg(figure) for title, figure in plots.figures(judged).items()}
-    html = page(judged, pictures=drawn)
+    told = explain(judged, test, model)
+    drawn = {title: plots.as_svg(figure) for title, figure in plots.figures(judged, told).items()}
+    html = page(judged, pictures=drawn, explanation=told)
 
     assert "nan" not in re.sub(r"base64,[^\"]*", "", html).lower()
     assert html.count("<b>not known</b>") == (0 if rows == "one row of each class" else 5)
@@ -357,26 +390,28 @@ def test_the_page_tells_whether_the_model_beats_the_best_baseline(html: str) -> 
     )
 
 
-def test_the_best_number_of_each_column_stands_out(html: str) -> None:
+def test_the_best_number_of_each_line_stands_out(html: str) -> None:
     metrics = evaluated().metrics
 
     assert html.count('class="best"') == len(findings.METRIC_WORDS)
     for metric in ("roc_auc", "pr_auc", "f1"):
         best = max(values[metric] for values in metrics.values())
-        assert f'class="best">{best:.4f}<' in html
+        assert f'class="best">{best:.4f}<small>' in html
     for metric in ("log_loss", "brier"):
         best = min(values[metric] for values in metrics.values())
-        assert f'class="best">{best:.4f}<' in html
+        assert f'class="best">{best:.4f}<small>' in html
 
 
 def test_the_same_evaluation_gives_the_same_page(html: str) -> None:
-    again = {title: plots.as_svg(one) for title, one in plots.figures(evaluated()).items()}
+    again = {
+        title: plots.as_svg(one) for title, one in plots.figures(evaluated(), explained()).items()
+    }
 
     assert page(pictures=again) == html
 
 
 def test_every_picture_is_drawn_and_has_a_note() -> None:
-    assert list(figures()) == list(findings.NOTES) == TITLES
+    assert list(figures()) == list(findings.QUALITY | findings.DRIVERS) == TITLES
 
 
 @pytest.mark.parametrize("title", TITLES)

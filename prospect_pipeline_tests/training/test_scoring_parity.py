@@ -22,7 +22,7 @@ def test_scores_equal_those_of_a_matrix_before_calibration(unseen: pd.DataFrame)
     model = replace(signal_model().model, calibration=Calibration())
     encoded = model.encoder.encode(unseen)
     matrix = xgboost.DMatrix(
-        encoded, feature_names=list(model.encoder.columns), feature_types=model.encoder.types
+        encoded, feature_names=model.encoder.names, feature_types=model.encoder.types
     )
 
     assert int(np.isnan(encoded).sum()) == 10

@@ -1,12 +1,13 @@
 """The threshold is what its rule asks for, on the rows that it was chosen on."""
 
 from datetime import UTC, datetime, timedelta
+from math import comb
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from prospect_pipeline.errors import SettingsError
+from prospect_pipeline.errors import SettingsError, TrainingError
 from prospect_pipeline.training.threshold import Rule, Threshold, choose
 
 DAY = datetime(2026, 5, 1, tzinfo=UTC)
@@ -63,6 +64,27 @@ def test_visitors_of_one_score_are_called_together_or_not_at_all() -> None:
     found = choose(Rule.parse("capacity=1"), HELD, np.full(6, 0.5), np.ones(6))
 
     assert found.value > 0.5
+
+
+def test_capacity_is_not_counted_among_rows_that_stand_for_others() -> None:
+    weights = np.array([1.0, 10, 1, 1, 10, 10])
+
+    with pytest.raises(TrainingError, match="'capacity=1', which counts visitors by their best"):
+        choose(Rule.parse("capacity=1"), HELD, SCORES, weights)
+
+    assert choose(Rule.parse("precision=0.7"), HELD, SCORES, weights).value == 0.9
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5])
+@pytest.mark.parametrize("rows", [1, 2, 5])
+def test_no_weight_counts_visitors_by_sampled_rows_but_one_past_use(rate: float, rows: int) -> None:
+    kept = np.arange(rows + 1)
+    chance = np.array([comb(rows, k) * rate**k * (1 - rate) ** (rows - k) for k in kept])
+    counted = 1 - (1 - 1 / rate) ** kept  # what the rule's reasoning says is unbiased
+
+    assert chance @ counted == pytest.approx(1)
+    spread = chance @ counted**2 - 1
+    assert spread == pytest.approx(((1 - rate) / rate) ** rows)
 
 
 @pytest.mark.parametrize(

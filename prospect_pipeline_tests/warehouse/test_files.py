@@ -189,16 +189,3 @@ def test_the_span_up_to_a_moment_includes_it_and_is_refused_without_events(tmp_p
     assert (until.events, until.first, until.last) == (2, NOW, NOW.replace(hour=13))
     with pytest.raises(EventsError, match="holds no event up to 2026-05-01T11:00"):
         warehouse.span(until=NOW.replace(hour=11))
-
-
-def test_definition_and_data_each_have_a_fingerprint(tmp_path: Path) -> None:
-    path = write(EVENTS, tmp_path / "events.parquet")
-    first, other = training_set(path).fingerprint, training_set(path, cohort="9:0").fingerprint
-    write(EVENTS[:2], path)
-    fewer = training_set(path, as_of="2026-05-01T20:00:00.000001").fingerprint
-
-    assert first.definition != other.definition
-    assert first.data == other.data
-    assert fewer.definition == first.definition
-    assert fewer.data != first.data
-    assert len({first.both, other.both, fewer.both}) == 3

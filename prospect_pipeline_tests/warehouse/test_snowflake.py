@@ -101,6 +101,7 @@ def test_snowflake_and_duckdb_give_the_same_training_set(
     assert there.name == "Snowflake"
     assert made.rows == 4
     assert made.table.to_pylist() == here.table.to_pylist()
+    assert made.fingerprint == here.fingerprint
 
 
 def test_the_span_is_that_of_the_table(snowflake_tables: Any, settings: TrainingSettings) -> None:
@@ -190,11 +191,13 @@ def test_raw_values_lists_and_counts_by_category_are_the_same(
 ) -> None:
     request = DatasetRequest(LISTS, settings, "attributes", strictly_before=True)
 
-    made = WarehouseResource().open().training_set(request).table
+    there = WarehouseResource().open().training_set(request)
 
-    here = DuckDBWarehouse(write(EVENTS, tmp_path / "events.parquet")).training_set(request).table
-    assert made.schema == here.schema
-    assert made.to_pylist() == here.to_pylist()
+    here = DuckDBWarehouse(write(EVENTS, tmp_path / "events.parquet")).training_set(request)
+    made = there.table
+    assert made.schema == here.table.schema
+    assert made.to_pylist() == here.table.to_pylist()
+    assert there.fingerprint == here.fingerprint
     assert made.column("kinds").to_pylist()[2] == [("page_view", 1), ("submit_form", 1)]
 
 
@@ -210,11 +213,12 @@ def test_own_anchors_are_the_same(
     )
     request = DatasetRequest(GROUP, settings, anchors=anchors)
 
-    made = WarehouseResource().open().training_set(request).table
+    made = WarehouseResource().open().training_set(request)
 
-    here = DuckDBWarehouse(write(EVENTS, tmp_path / "events.parquet")).training_set(request).table
-    assert made.num_rows == 3
-    assert made.to_pylist() == here.to_pylist()
+    here = DuckDBWarehouse(write(EVENTS, tmp_path / "events.parquet")).training_set(request)
+    assert made.rows == 3
+    assert made.table.to_pylist() == here.table.to_pylist()
+    assert made.fingerprint == here.fingerprint
 
 
 def test_a_column_that_the_table_lacks_is_null(
