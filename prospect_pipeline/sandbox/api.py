@@ -31,7 +31,7 @@ from prospect_pipeline.sandbox.registry import Exists, InUse, Missing, Registry
 from prospect_pipeline.sandbox.requests import OnlineAttributesRequest
 from prospect_pipeline.sandbox.subscriptions import Subscriptions
 from prospect_pipeline.sandbox.telling import pushes, rules, stream
-from prospect_pipeline.signals.client import CLOCK_HEADER
+from prospect_pipeline.signals.connection import CLOCK_HEADER
 
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]
 

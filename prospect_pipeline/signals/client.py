@@ -20,11 +20,8 @@ import aiohttp
 from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.errors import SignalsError, SignalsUnavailable
 from prospect_pipeline.settings import parse_moment
-from prospect_pipeline.signals.connection import Connection
+from prospect_pipeline.signals.connection import CLOCK_HEADER, Connection
 from prospect_pipeline.signals.tokens import Tokens
-
-CLOCK_HEADER = "X-Signals-Clock"
-"""The local Signals says here as of which moment it computed its values."""
 
 DROPPED = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
 """A kept connection that the other side closed just as it was used: a read can be asked again."""

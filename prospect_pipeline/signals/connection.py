@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 ADDRESS_FILE = "sandbox.json"
 """Written by the local Signals in its data directory while it runs: its url, token and pid."""
 
+CLOCK_HEADER = "X-Signals-Clock"
+"""The local Signals says here as of which moment it computed its values."""
+
 
 @dataclass(frozen=True)
 class Credentials:

@@ -22,7 +22,7 @@ from prospect_pipeline.registry.store import Registry
 from prospect_pipeline.sandbox.store import EventStore
 from prospect_pipeline.scoring import Calibration
 from prospect_pipeline.settings import DataSettings, DefinitionSettings
-from prospect_pipeline.signals.client import CLOCK_HEADER
+from prospect_pipeline.signals.connection import CLOCK_HEADER
 from prospect_pipeline_tests.events import NOW, event, write
 from prospect_pipeline_tests.registry.models import (
     register,

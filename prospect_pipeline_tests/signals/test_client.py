@@ -26,8 +26,8 @@ from prospect_pipeline.errors import SignalsError, SignalsUnavailable
 from prospect_pipeline.sandbox.store import EventStore
 from prospect_pipeline.settings import DataSettings, DefinitionSettings
 from prospect_pipeline.signals import tokens
-from prospect_pipeline.signals.client import CLOCK_HEADER, OnlineAttributes, OnlineValues
-from prospect_pipeline.signals.connection import Connection, Credentials
+from prospect_pipeline.signals.client import OnlineAttributes, OnlineValues
+from prospect_pipeline.signals.connection import CLOCK_HEADER, Connection, Credentials
 from prospect_pipeline.signals.tokens import Tokens
 from prospect_pipeline_tests.events import NOW, event, write
 from prospect_pipeline_tests.sandbox.conftest import TOKEN, serving, signals_over
