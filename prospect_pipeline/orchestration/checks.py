@@ -104,7 +104,8 @@ def labels_follow(
         return result(labels.not_checked())
     sampled = labels.sample(training_dataframe)
     group = labels.goal_group(settings)
-    counted = _as_anchors(warehouse.open(), group, settings, labels.moments_of(sampled, settings))
+    moments = labels.moments_of(sampled, settings)
+    counted = at_moments(warehouse.open(), group, settings, moments).to_pandas()
     return result(labels.check_labels(sampled, counted, settings))
 
 
@@ -127,21 +128,9 @@ def _recomputed(
     group = prospect.attribute_group(DefinitionSettings.load())
     settings = TrainingSettings.load(as_of=cut.isoformat())
     given = leakage.anchors(sampled)
-    return _as_anchors(warehouse, group, settings, given, "features", strictly_before)
-
-
-def _as_anchors(
-    warehouse: Warehouse,
-    group: AttributeGroup,
-    settings: TrainingSettings,
-    moments: pd.DataFrame,
-    columns: Columns = "attributes",
-    strictly_before: bool = False,
-) -> pd.DataFrame:
-    made: pd.DataFrame = at_moments(
-        warehouse, group, settings, moments, columns, strictly_before
-    ).to_pandas()
-    return made
+    made = at_moments(warehouse, group, settings, given, "features", strictly_before)
+    again: pd.DataFrame = made.to_pandas()
+    return again
 
 
 def at_moments(
