@@ -14,10 +14,18 @@ from prospect_pipeline.errors import SettingsError
 from prospect_pipeline.settings import (
     AutomationSettings,
     RegistrySettings,
+    ServingSettings,
     SignalsSettings,
     SnowflakeSettings,
 )
 
+SETTINGS = (
+    AutomationSettings,
+    RegistrySettings,
+    ServingSettings,
+    SignalsSettings,
+    SnowflakeSettings,
+)
 HIDDEN = "***"
 LEAST = 4
 """Characters of a known secret: a shorter one would hide parts of words."""
@@ -63,7 +71,7 @@ def without_secrets(words: str) -> str:
 
 def _known() -> Iterator[tuple[str, str]]:
     """Yield what the settings keep secret, and what may be shown of it."""
-    for settings in (AutomationSettings, RegistrySettings, SignalsSettings, SnowflakeSettings):
+    for settings in SETTINGS:
         try:
             values = vars(settings.load()).values()
         except SettingsError:  # they cannot be used either

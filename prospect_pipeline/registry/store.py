@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +56,14 @@ class ModelVersion:
 class LoadedModel:
     """A version, the model that it holds, and the attributes that the model has to be given.
 
-    ``group`` is None for a version that was registered before versions said so.
+    ``group`` is None for a version that was registered before versions said so, ``registered`` the
+    moment at which it was.
     """
 
     identity: ModelVersion
     model: ScoringModel
     group: GroupVersion | None = None
+    registered: datetime | None = None
 
 
 class Registry:

@@ -15,15 +15,21 @@ from prospect_pipeline.registry.store import LoadedModel, Registry
 Published = Callable[[GroupVersion], Awaitable[bool]]
 """Says whether Signals has a group's version published; raises SignalsError where it cannot say."""
 
+Notice = Callable[[LoadedModel, LoadedModel | None], None]
+"""Is told of a version that is taken into use, and of the one before."""
+
 logger = logging.getLogger("prospect.scorer")
 
 
 class Scorer:
     """Holds one loaded version at a time; a failed load keeps the one before."""
 
-    def __init__(self, registry: Registry, selector: str | None) -> None:
+    def __init__(
+        self, registry: Registry, selector: str | None, notice: Notice = lambda _used, _before: None
+    ) -> None:
         self.registry = registry
         self.selector = selector
+        self.notice = notice
         self.problem: str | None = None
         self._loaded: LoadedModel | None = None
         self._waiting: LoadedModel | None = None
@@ -32,6 +38,10 @@ class Scorer:
     def ready(self) -> bool:
         """Whether a model is loaded."""
         return self._loaded is not None
+
+    def version(self) -> str | None:
+        """Return the number of the version in use, None where there is none yet."""
+        return self._loaded.identity.version if self._loaded is not None else None
 
     def current(self) -> LoadedModel:
         """Return the model in use; raises NoModel where there is none yet."""
@@ -97,6 +107,7 @@ class Scorer:
             )
 
     def _use(self, loaded: LoadedModel) -> None:
+        self.notice(loaded, self._loaded)
         self._loaded, self._waiting, self.problem = loaded, None, None
         identity = loaded.identity
         logger.info("Model %s version %s is in use", identity.name, identity.version)

@@ -22,7 +22,7 @@ from snowplow_signals.models import GetAttributesResponse
 
 from prospect_pipeline.attributes import prospect
 from prospect_pipeline.attributes.version import GroupVersion
-from prospect_pipeline.errors import SignalsError, SignalsUnavailable
+from prospect_pipeline.errors import SignalsError, SignalsRefused, SignalsUnavailable
 from prospect_pipeline.sandbox.store import EventStore
 from prospect_pipeline.settings import DataSettings, DefinitionSettings
 from prospect_pipeline.signals import tokens
@@ -397,12 +397,24 @@ def test_a_token_refused_twice_is_an_error() -> None:
     assert len(signals.asked) == 2
 
 
-@pytest.mark.parametrize("status", [400, 403, 404, 422, 429])
-def test_a_refusal_names_the_service_and_is_not_repeated(status: int) -> None:
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, SignalsRefused),
+        (403, SignalsError),
+        (404, SignalsError),
+        (413, SignalsRefused),
+        (422, SignalsRefused),
+        (429, SignalsError),
+    ],
+)
+def test_a_refusal_names_the_service_and_is_not_repeated(
+    status: int, kind: type[SignalsError]
+) -> None:
     signals = Signals(JSONResponse({"detail": SECRET}, status))
 
     with serving(signals.app) as url:
-        message = failure(SignalsError, lambda: at(url))
+        message = failure(kind, lambda: at(url))
 
     assert message == (
         f"Signals refused service '{SERVICE}' ({status}). Is it published, and are the "
