@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from prospect_pipeline.redaction import without_secrets
+from prospect_pipeline.redaction import known_secrets, without_secrets
 
 ROOT = "prospect"
 FIELDS = ("endpoint", "status", "outcome", "ms", "model_version", "more_like_it")
@@ -22,28 +22,33 @@ logger = logging.getLogger("prospect.requests")
 class JsonLines(logging.Formatter):
     """One line for each record, whatever its message holds."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._secrets = tuple(known_secrets())
+
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
         line = {
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": without_secrets(record.getMessage()),
+            "message": without_secrets(record.getMessage(), self._secrets),
         }
         line |= {name: getattr(record, name) for name in FIELDS if hasattr(record, name)}
         if record.exc_info:
-            line["traceback"] = without_secrets(self.formatException(record.exc_info))
+            traceback = self.formatException(record.exc_info)
+            line["traceback"] = without_secrets(traceback, self._secrets)
         return json.dumps(line)
 
 
 def set_up() -> None:
-    """Have this package's log on standard error, from INFO on; twice is once."""
+    """Have this process's own log on standard error, from INFO on, and nowhere else."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines())
     ours = logging.getLogger(ROOT)
     ours.setLevel(logging.INFO)
-    if not ours.handlers:
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(JsonLines())
-        ours.addHandler(handler)
+    ours.handlers = [handler]
+    ours.propagate = False  # BentoML has a handler for all, which would say it again
 
 
 class RequestLog:

@@ -117,7 +117,6 @@ class ProspectScoring:
         )
         self.crossings = Crossings(self.serving, self.attributes)
         self.tasks: list[asyncio.Task[None]] = []
-        self._switched_after = sys.getswitchinterval()
 
     @bentoml.on_startup
     async def start(self) -> None:
@@ -126,9 +125,11 @@ class ProspectScoring:
         Whether Signals still has the model's attributes is looked up as often as for a newer model,
         which is taken once Signals has its own. Neither registry nor Signals is waited for.
         """
-        logs.set_up()
         logging.getLogger("bentoml._internal.server.http_app").addFilter(Expected())
-        sys.setswitchinterval(SWITCH_SECONDS)
+        alone = bentoml.server_context.service_type is not None  # a worker, not a test's process
+        if alone:
+            logs.set_up()
+            sys.setswitchinterval(SWITCH_SECONDS)
         await asyncio.to_thread(self.scorer.refresh)
         with suppress(TimeoutError):  # the token goes on being fetched, and requests wait for it
             async with asyncio.timeout(FIRST_TOKEN_SECONDS):
@@ -140,8 +141,9 @@ class ProspectScoring:
             asyncio.create_task(_again_and_again(self._renew, RENEW_SECONDS)),
             asyncio.create_task(_again_and_again(self._confirm, every)),
         ]
-        gc.collect()
-        gc.freeze()  # what is there now stays, and collections need not look at it again
+        if alone:
+            gc.collect()
+            gc.freeze()  # what is there now stays, and collections need not look at it again
 
     @bentoml.on_shutdown
     async def end(self) -> None:
@@ -152,8 +154,6 @@ class ProspectScoring:
         await self.predictor.close()
         await self.crossings.close()
         await self.attributes.close()
-        gc.unfreeze()
-        sys.setswitchinterval(self._switched_after)
 
     async def __is_ready__(self) -> bool:
         """Whether a model is loaded (BentoML's readiness)."""
