@@ -8,14 +8,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from prospect_pipeline.errors import InputError
 from prospect_pipeline.features import COLUMNS, FEATURES, MOST, Value
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TEXTS = ("string", "categorical", "empty")
 NUMBERS = ("integer", "floating", "mixed-integer-float", "boolean", "decimal", "empty")
@@ -166,6 +168,8 @@ class Encoder:
 
 def check_columns(frame: pd.DataFrame, columns: tuple[str, ...] = COLUMNS) -> None:
     """Raise InputError where the frame lacks a column, or a feature's is of another type."""
+    from pandas.api.types import infer_dtype  # serving has no frames, and no pandas
+
     missing = [name for name in columns if name not in frame.columns]
     if missing:
         raise InputError(
@@ -176,7 +180,7 @@ def check_columns(frame: pd.DataFrame, columns: tuple[str, ...] = COLUMNS) -> No
     for feature in FEATURES:
         expected, words = (TEXTS, "text") if feature.kind == "text" else (NUMBERS, "numbers")
         if feature.name in columns:
-            found = pd.api.types.infer_dtype(frame[feature.name], skipna=True)
+            found = infer_dtype(frame[feature.name], skipna=True)
             if found not in expected:
                 wrong.append(f"{feature.name} (found {found}, expected {words})")
     if wrong:

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import xgboost
 
 from prospect_pipeline.encoder import Encoder
 from prospect_pipeline.features import Value
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 EPSILON = 1e-6
 """A score stays this far from 0 and 1, so that it is never a certainty."""
