@@ -118,7 +118,7 @@ class ProspectScoring:
             Registry(registry, data),
             registry.version,
             KeptModel(registry, data),
-            self.metrics.model_used,
+            self.metrics,
         )
         self.attributes = OnlineAttributes(
             lambda: connection(signals, data),
