@@ -65,9 +65,9 @@ def _by_wrk(target: Target, connections: int, seconds: float) -> Measured:
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as bodies:
         bodies.write("\n".join(target.bodies))
         bodies.flush()
-        how = ["-t1", f"-c{connections}", f"-d{math.ceil(seconds)}s", "-s", str(SCRIPT)]
+        how = ["-t1", f"-c{connections}", f"-d{math.ceil(seconds)}s", "--timeout", "10s"]
         done = subprocess.run(
-            [WRK, *how, target.url, "--", bodies.name],
+            [WRK, *how, "-s", str(SCRIPT), target.url, "--", bodies.name],
             capture_output=True, text=True, check=False, timeout=seconds + 30,
         )  # fmt: skip
     if done.returncode:
@@ -79,8 +79,10 @@ def parse_wrk(printed: str) -> Measured:
     """Read what `SCRIPT` has wrk print at last; raises LoadFailed where a request failed."""
     found = json.loads(printed.splitlines()[-1])
     failed = {kind: count for kind, count in found["errors"].items() if count}
-    if failed or not found["requests"]:
+    if failed:
         raise LoadFailed(f"Of wrk's {found['requests']} requests some failed, by kind: {failed}.")
+    if not found["requests"]:
+        raise LoadFailed("None of wrk's requests was answered in time.")
     return Measured(
         found["requests"],
         found["requests"] / found["microseconds"] * 1e6,

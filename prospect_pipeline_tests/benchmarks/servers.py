@@ -110,7 +110,7 @@ def servers() -> Iterator[Servers]:
                     yield made
                 except LoadFailed as error:
                     for process in processes.started:
-                        error.add_note(f"The end of {process.name}'s log:\n{process.tail()}")
+                        error.add_note(f"The end of {process.name}'s log:\n{process.tail(4)}")
                     raise
 
 

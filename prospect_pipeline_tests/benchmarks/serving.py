@@ -59,7 +59,7 @@ class Serving:
     def ask(self, count: int) -> None:
         """Ask until it was asked so often in all."""
         while self.asked < count:
-            self.asked += load.press(predict(self.scoring), 16, 1).requests
+            self.asked += load.press(predict(self.scoring), 16, SECONDS).requests
 
     def against_empty(self) -> float:
         """Add rows against an empty endpoint; return the most requests a second."""
@@ -73,7 +73,7 @@ class Serving:
             highest = max(highest, own.rate)
             what, wanted = f"/predict, {words}", "≥ 0.65 (beyond: 0.8, 1)"
             self.rates(what, own.rate, "empty BentoML endpoint", bare.rate, wanted)
-            self.rates("", own.rate, "the same with the service's settings", alike.rate)
+            self.rates("", own.rate, "one with /predict's settings", alike.rate)
             for name, bound in WANTED.items():
                 mine, other = getattr(own, name), getattr(bare, name)
                 against = f"empty BentoML endpoint: {other:.2f} ms"
@@ -94,8 +94,8 @@ class Serving:
         found = load.keep_pace(predict(self.scoring), pace, PACE_SECONDS)
         self.asked += found.requests
         self.table.add_row(
-            f"/predict, {found.rate:,.0f} a second (half of the most) for {PACE_SECONDS:.0f} s",
-            f"p99 {found.p99:.2f} ms",
+            f"/predict, half of the most ({pace:,.0f} a second) for {PACE_SECONDS:.0f} s",
+            f"p99 {found.p99:.2f} ms, at {found.rate:,.0f} a second",
             f"p50: {found.p50:.2f} ms",
             _ratio(found.p99, found.p50),
             "≤ 10",
@@ -144,7 +144,7 @@ class Serving:
         two = self.servers.scoring(workers=2)
         targets = {"two": predict(two), "one": predict(self.scoring)}
         while min(sum(worker.cpu_times()[:2]) for worker in two.workers()) < 1:
-            load.press(targets["two"], 16, 1)
+            load.press(targets["two"], 16, SECONDS)
         found = self.take_turns(targets, 16, FEW_TURNS)
         what = "/predict, 2 workers, 16 connections (client and stand-in on the same cores)"
         self.rates(what, found["two"].rate, "1 worker", found["one"].rate)

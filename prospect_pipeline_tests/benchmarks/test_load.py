@@ -24,6 +24,6 @@ def test_a_request_that_failed_ends_a_load_and_says_how() -> None:
         parse_wrk(printed)
 
 
-def test_a_load_without_a_request_fails() -> None:
-    with pytest.raises(LoadFailed):
+def test_a_load_without_an_answer_fails() -> None:
+    with pytest.raises(LoadFailed, match="None of"):
         parse_wrk(PRINTED.format(requests=0, errors="{}"))
