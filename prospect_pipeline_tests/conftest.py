@@ -1,4 +1,4 @@
-"""A real Chromium, for whichever test wants one."""
+"""The order of the tests, and a real Chromium for whichever test wants one."""
 
 import shutil
 from collections.abc import Iterator
@@ -8,6 +8,11 @@ import pytest
 
 INSTALL = "Debian: apt-get install chromium chromium-driver; then pip install selenium"
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the whole systems: they take longest, and one core would wait for them alone."""
+    items.sort(key=lambda item: item.get_closest_marker("stack") is None)
 
 
 @pytest.fixture(scope="session")

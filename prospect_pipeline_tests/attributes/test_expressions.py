@@ -237,7 +237,11 @@ def test_duckdb_reads_what_the_reference_reads(
 def cursor() -> Iterator[Any]:
     with fakesnow.patch():
         connection = snowflake.connector.connect(database="db", schema="public")
-        yield connection.cursor()
+        cursor = connection.cursor()
+        # Below the stand-in, DuckDB 2.0 does not bind SUBSTRING(x, 1) > 'a' where it knows from
+        # its statistics that x holds nulls alone.
+        cursor._duck_conn.execute("SET disabled_optimizers = 'statistics_propagation'")
+        yield cursor
         connection.close()
 
 

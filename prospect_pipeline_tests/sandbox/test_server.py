@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from prospect_pipeline.cli import cli
 from prospect_pipeline_tests.events import NOW, event, write
 from prospect_pipeline_tests.sandbox.test_payloads import body
+from prospect_pipeline_tests.stack.test_run import ANY_PORTS
 
 TP2 = "/com.snowplowanalytics.snowplow/tp2"
 
@@ -70,7 +71,7 @@ def test_a_second_one_for_the_same_data_is_refused_before_anything_is_loaded(
     with sandbox(tmp_path) as found:
         requests.post(f"{found['url']}{TP2}", body({"e": "pv", "duid": "a"}), timeout=10)
         events = write([event("z", NOW)], tmp_path / "events.parquet")
-        for command in (["sandbox", "--port", "0"], ["run", "--once"]):
+        for command in (["sandbox", "--port", "0"], ["run", "--once", *ANY_PORTS]):
             options = ["--data-dir", str(tmp_path), "--events", str(events)]
             result = CliRunner().invoke(cli, [*command, *options])
             assert str(result.exception).startswith("A local Signals already runs for")

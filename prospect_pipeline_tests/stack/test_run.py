@@ -22,12 +22,12 @@ from prospect_pipeline_tests.events import NOW, event, write
 pytestmark = pytest.mark.stack
 
 END = datetime(2026, 5, 1, 12, tzinfo=UTC)
-PORTS = ("signals", "predict", "dagster", "mlflow", "website")
+SERVICES = ("signals", "predict", "dagster", "mlflow", "website")
+ANY_PORTS = [part for name in SERVICES for part in (f"--{name}-port", "0")]
 
 
 def start(folder: Path, *arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
-    free = [part for name in PORTS for part in (f"--{name}-port", "0")]
-    command = [sys.executable, "-m", "prospect_pipeline", "run", *free, *map(str, arguments)]
+    command = [sys.executable, "-m", "prospect_pipeline", "run", *ANY_PORTS, *map(str, arguments)]
     return subprocess.Popen(
         command,
         cwd=folder,
