@@ -13,6 +13,7 @@
      ├─ WarehouseUnavailable       the warehouse did not answer
      ├─ TrainingError              the training set cannot give a model
      ├─ SignalsError               Signals answered with an error
+     │   ├─ SignalsRefused         Signals refuses what it was asked, whoever asks
      │   └─ SignalsUnavailable     Signals did not answer in time
      ├─ RegistryError              MLflow cannot be reached or refused
      │   ├─ RegistryRefused        answered, and would refuse the same call again
@@ -72,6 +73,10 @@ class TrainingError(ProspectError):
 
 class SignalsError(ProspectError):
     """Signals answered with an error."""
+
+
+class SignalsRefused(SignalsError):
+    """Signals refuses what it was asked, whoever asks: that says nothing of how Signals is."""
 
 
 class SignalsUnavailable(SignalsError):

@@ -6,7 +6,7 @@ Where it is not clear what is a secret, too much is hidden.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pydantic import SecretStr
 
@@ -14,10 +14,18 @@ from prospect_pipeline.errors import SettingsError
 from prospect_pipeline.settings import (
     AutomationSettings,
     RegistrySettings,
+    ServingSettings,
     SignalsSettings,
     SnowflakeSettings,
 )
 
+SETTINGS = (
+    AutomationSettings,
+    RegistrySettings,
+    ServingSettings,
+    SignalsSettings,
+    SnowflakeSettings,
+)
 HIDDEN = "***"
 LEAST = 4
 """Characters of a known secret: a shorter one would hide parts of words."""
@@ -48,12 +56,13 @@ def shown_address(address: str) -> str:
     return f"{scheme}://{place.rpartition('@')[2].rstrip('/')}"
 
 
-def without_secrets(words: str) -> str:
+def without_secrets(words: str, known: Iterable[tuple[str, str]] | None = None) -> str:
     """Return a message without what an address or an assignment gives away.
 
-    What the settings keep secret is hidden wherever it stands.
+    What the settings keep secret is hidden wherever it stands; ``known`` is `known_secrets` as it
+    was read before, for who has many messages.
     """
-    for secret, shown in _known():
+    for secret, shown in known_secrets() if known is None else known:
         words = words.replace(secret, shown)
     words = IN_ADDRESS.sub(r"\1", words)
     for pattern in (ASSIGNED, QUOTED, HEADER):
@@ -61,9 +70,9 @@ def without_secrets(words: str) -> str:
     return words
 
 
-def _known() -> Iterator[tuple[str, str]]:
+def known_secrets() -> Iterator[tuple[str, str]]:
     """Yield what the settings keep secret, and what may be shown of it."""
-    for settings in (AutomationSettings, RegistrySettings, SignalsSettings, SnowflakeSettings):
+    for settings in SETTINGS:
         try:
             values = vars(settings.load()).values()
         except SettingsError:  # they cannot be used either

@@ -5,16 +5,19 @@ Training measures with it and the service answers with it, so that served equals
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import xgboost
 
 from prospect_pipeline.encoder import Encoder
 from prospect_pipeline.features import Value
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 EPSILON = 1e-6
 """A score stays this far from 0 and 1, so that it is never a certainty."""
@@ -54,8 +57,18 @@ class ScoringModel:
 
     def score_one(self, values: Mapping[str, Value]) -> float:
         """Return the probability of one row, by the same booster and encoder."""
-        margins = self.margins(self.encoder.encode_one(values))
-        return float(self.calibration.probabilities(margins)[0])
+        return float(self.score_rows([values])[0])
+
+    def score_rows(self, rows: Sequence[Mapping[str, Value]], out: Floats | None = None) -> Floats:
+        """Return the probability of rows given as mappings, shape (rows,).
+
+        ``out``, of shape (rows or more, names), is where they are encoded: who scores all the time
+        makes it once. Raises InputError where a column is missing or cannot be encoded.
+        """
+        matrix = np.empty((len(rows), len(self.encoder.names))) if out is None else out[: len(rows)]
+        for place, values in enumerate(rows):
+            matrix[place] = self.encoder.encode_row(values)
+        return self.calibration.probabilities(self.margins(matrix))
 
     def explain_one(self, values: Mapping[str, Value]) -> list[tuple[str, float]]:
         """Return each column's signed contribution in log-odds, largest first.

@@ -32,6 +32,7 @@ from prospect_pipeline.orchestration.retries import (
 )
 from prospect_pipeline.orchestration.trained_model import PINNED, SCORED
 from prospect_pipeline.redaction import shown_address
+from prospect_pipeline.registry.registration import add_artifacts, log_version
 from prospect_pipeline.registry.store import ModelVersion, Registry
 from prospect_pipeline.settings import DataSettings, DefinitionSettings, TrainingSettings
 from prospect_pipeline.signals.deployment import call, deploy
@@ -203,7 +204,7 @@ def registered_model(
     judged = evaluation.evaluate(scored, split.test, trained.model, threshold, settings.seed)
     kept = trained_model.kept(trained, scored, judged, split, facts)
     version = patiently(
-        lambda: opened.log_version(trained.model, **kept, dagster_run=context.run.run_id),
+        lambda: log_version(opened, trained.model, **kept, dagster_run=context.run.run_id),
         context.log.warning,
     )
     return dg.Output(
@@ -251,7 +252,8 @@ def evaluation_report(
     told = reported(opened, version, judged, explained, test, facts, pictures)
     page = report.render(told)
     shuffled = json.dumps(explained.permutation, indent=2)
-    opened.add_artifacts(version.run_id, {"report.html": page, "permutation.json": shuffled})
+    files = {"report.html": page, "permutation.json": shuffled}
+    add_artifacts(opened, version.run_id, files)
     path = _written(page, version)
     return dg.MaterializeResult(
         metadata={

@@ -27,6 +27,7 @@ from prospect_pipeline.orchestration.resources import RegistryResource, SignalsR
 from prospect_pipeline.orchestration.retries import RETRIES, retried_where_it_may_pass
 from prospect_pipeline.orchestration.trained_model import SCORED
 from prospect_pipeline.registry.champions import Champions
+from prospect_pipeline.registry.registration import add_artifacts
 from prospect_pipeline.registry.store import LoadedModel, ModelVersion, Registry
 from prospect_pipeline.registry.twins import judged_twin
 from prospect_pipeline.settings import TrainingSettings
@@ -87,7 +88,7 @@ def champion(
             decision = decide(measured, present, floors)
             told = "promoted" if decision.promote else "refused"
             # Before the alias moves, so that a retry after it finds what was decided.
-            opened.add_artifacts(challenger.run_id, decision_file(decision, before))
+            add_artifacts(opened, challenger.run_id, decision_file(decision, before))
             opened.tag_version(challenger, {"decision": told, "reason": decision.reason})
             if decision.promote:
                 champions.promote(challenger, f"dagster run {context.run.run_id}", decision.reason)

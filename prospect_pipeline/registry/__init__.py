@@ -1,1 +1,1 @@
-"""MLflow: log, register, alias, load."""
+"""MLflow: register (`registration`), read (`store`), move the alias (`champions`)."""

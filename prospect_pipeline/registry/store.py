@@ -1,9 +1,9 @@
-"""The model registry: MLflow, wrapped once. SQLite and a folder by default; no pickle anywhere.
+"""The model registry, read: MLflow, wrapped once. SQLite and a folder by default; no pickle.
 
 A version is found by number: an alias is resolved first, so that a swap in between cannot mix two
-versions. The booster is stored in XGBoost's own JSON, and the encoder travels inside the model's
-``MLmodel`` file as JSON, with calibration, threshold and the version of the attribute group that it
-was trained on, so that a version is whole in itself.
+versions. What a version consists of is said in `registration`, which writes it. Reading needs no
+more than mlflow-skinny, with SQLAlchemy and Alembic for the SQLite database: neither pandas nor
+MLflow's own loader for XGBoost, which needs pandas.
 """
 
 from __future__ import annotations
@@ -15,24 +15,21 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import mlflow
-import mlflow.xgboost
-import pandas as pd
 import requests
 import xgboost
+import yaml
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
-from mlflow.models import infer_signature
 
 from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.encoder import Encoder
 from prospect_pipeline.errors import DamagedModel, NoModel, RegistryError
 from prospect_pipeline.redaction import shown_address, without_secrets
-from prospect_pipeline.registry.attempts import Attempts
 from prospect_pipeline.registry.failures import FAILURES, files_that_are_there, first_line, kind
 from prospect_pipeline.scoring import Calibration, ScoringModel
 from prospect_pipeline.settings import DataSettings, RegistrySettings
@@ -40,6 +37,9 @@ from prospect_pipeline.settings import DataSettings, RegistrySettings
 HTTP_SECONDS = 5
 OWN_VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 """What MLflow writes into the environment, where it would be taken for a user's setting."""
+
+BOOSTER_FILE = "model.json"
+"""XGBoost's own JSON: MLflow names it by the format that a model is registered in."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,14 @@ class ModelVersion:
 class LoadedModel:
     """A version, the model that it holds, and the attributes that the model has to be given.
 
-    ``group`` is None for a version that was registered before versions said so.
+    ``group`` is None for a version that was registered before versions said so, ``registered`` the
+    moment at which it was.
     """
 
     identity: ModelVersion
     model: ScoringModel
     group: GroupVersion | None = None
+    registered: datetime | None = None
 
 
 class Registry:
@@ -91,46 +93,6 @@ class Registry:
                 f"MLflow at {self.address} does not answer ({type(error).__name__}). Check "
                 "MLFLOW_TRACKING_URI and the server; unset it to use SQLite under the data dir."
             ) from None
-
-    def log_version(
-        self,
-        model: ScoringModel,
-        *,
-        example: pd.DataFrame,
-        params: Mapping[str, Any],
-        metrics: Mapping[str, float],
-        tags: Mapping[str, str],
-        artifacts: Mapping[str, str | bytes],
-        group: GroupVersion | None = None,
-        dagster_run: str | None = None,
-    ) -> ModelVersion:
-        """Log a run with everything of a model, then register it: a version is whole or absent.
-
-        ``example`` holds a few rows of the model's columns; the signature is that of the encoded
-        vector, as XGBoost is given it. ``artifacts`` are contents by file name. ``group`` is what
-        the model was trained on, and is served from then on. ``dagster_run`` is the id of the run
-        that asks: it has one version at most, which is returned where it is there already. Once
-        there is a version, nothing raises: a run of MLflow's that cannot be ended stays open.
-
-        Raises DamagedModel where the version that is there already does not load.
-        """
-        name = self.settings.model_name
-        with self.connected() as client:
-            attempts = Attempts(client, name, self._experiment(), dagster_run)
-            found = attempts.registered()
-            if found is not None:
-                return self.load(ModelVersion(name, str(found.version), found.run_id)).identity
-            with attempts.run(tags) as run:
-                mlflow.log_params(dict(params))
-                mlflow.log_metrics(dict(metrics))
-                self._log_artifacts(run.info.run_id, artifacts)
-                logged = _log_model(model, example, group)
-                return self._register(logged, str(run.info.run_id), attempts)
-
-    def add_artifacts(self, run_id: str, artifacts: Mapping[str, str | bytes]) -> None:
-        """Add files to a version's run."""
-        with self.connected():
-            self._log_artifacts(run_id, artifacts)
 
     def has_artifact(self, run_id: str, name: str) -> bool:
         """Return whether a version's run has a file."""
@@ -180,16 +142,16 @@ class Registry:
         """
         uri = f"models:/{version.name}/{version.version}"
         try:
-            with self.connected(), files_that_are_there():
-                metadata = mlflow.models.get_model_info(uri).metadata or {}
-                encoder = Encoder.from_dict(json.loads(metadata["encoder"]))
-                scoring = json.loads(metadata.get("scoring", "{}"))
-                fitted = {k: float(v) for k, v in scoring.get("calibration", {}).items()}
-                calibration = Calibration(**fitted)
-                threshold = float(scoring.get("threshold", 0.5))
-                pinned = metadata.get("group")
-                group = GroupVersion.from_json(pinned) if pinned else None
-                booster = mlflow.xgboost.load_model(uri)
+            with (
+                self.connected() as client,
+                files_that_are_there(),
+                tempfile.TemporaryDirectory() as folder,
+            ):
+                found = client.get_model_version(version.name, version.version)
+                mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder)
+                loaded = read_version(Path(folder), version)
+                registered = datetime.fromtimestamp(found.creation_timestamp / 1000, UTC)
+                return replace(loaded, registered=registered)
         except KeyError:
             raise DamagedModel(
                 f"{version.name} version {version.version} carries no encoder, so it was not "
@@ -200,8 +162,6 @@ class Registry:
                 f"{version.name} version {version.version} is damaged and cannot be loaded "
                 f"({first_line(error)}). Choose another version, or train one."
             ) from None
-        booster.set_param({"nthread": 1})
-        return LoadedModel(version, ScoringModel(booster, encoder, calibration, threshold), group)
 
     def run_tags(self, run_id: str) -> dict[str, str]:
         """Return the tags of a version's run."""
@@ -227,35 +187,6 @@ class Registry:
             self.address if self.uri.startswith("http") else ""
         )
         return f"{pages.rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
-
-    def _register(self, logged: Any, run_id: str, attempts: Attempts) -> ModelVersion:
-        name = self.settings.model_name
-        client = MlflowClient(self.uri, self.uri)
-        try:
-            client.create_registered_model(name)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-        made = client.create_model_version(
-            name, logged.model_uri, run_id, tags=attempts.tags, model_id=logged.model_id
-        )
-        settled = attempts.settled(made)
-        return ModelVersion(name, str(settled.version), str(settled.run_id or run_id))
-
-    def _experiment(self) -> str:
-        name = self.settings.model_name
-        found = mlflow.get_experiment_by_name(name)
-        if found is not None:
-            return str(found.experiment_id)
-        local = None if self.settings.tracking_uri else (self.folder / "artifacts").as_uri()
-        return str(mlflow.create_experiment(name, artifact_location=local))
-
-    def _log_artifacts(self, run_id: str, artifacts: Mapping[str, str | bytes]) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            for name, content in artifacts.items():
-                raw = content.encode() if isinstance(content, str) else content
-                (Path(folder) / name).write_bytes(raw)
-            mlflow.log_artifacts(folder, run_id=run_id)
 
     @contextmanager
     def connected(self) -> Iterator[MlflowClient]:
@@ -295,25 +226,46 @@ class Registry:
         self._prepared = True
 
 
-def _log_model(model: ScoringModel, example: pd.DataFrame, group: GroupVersion | None) -> Any:
-    """Log a model to MLflow's open run, and return what MLflow knows of it."""
-    encoded = pd.DataFrame(model.encoder.encode(example), columns=model.encoder.names)
-    return mlflow.xgboost.log_model(
-        model.booster,
-        name="model",
-        model_format="json",  # a damaged UBJSON file makes XGBoost ask for all memory
-        signature=infer_signature(encoded, model.score(example)),
-        input_example=encoded,
-        metadata=_carried(model, group),
-        pip_requirements=[f"xgboost=={xgboost.__version__}"],
-    )
+def read_version(folder: Path, version: ModelVersion) -> LoadedModel:
+    """Return the version whose files, as they are in the registry, are in a folder.
+
+    Raises KeyError where it has no encoder; AttributeError, TypeError, ValueError, YAMLError or
+    OSError where it is damaged.
+    """
+    described = yaml.safe_load((folder / "MLmodel").read_text())
+    metadata = described.get("metadata") or {}
+    if "encoder" not in metadata:  # somebody else's, whose other files are of no interest
+        raise KeyError("encoder")
+    booster = xgboost.Booster({"nthread": 1}, model_file=folder / BOOSTER_FILE)
+    return assembled(version, booster, metadata)
 
 
-def _carried(model: ScoringModel, group: GroupVersion | None) -> dict[str, str]:
-    """Return what a version carries beside its booster, as JSON."""
+def carried(model: ScoringModel, group: GroupVersion | None) -> dict[str, str]:
+    """Return what a version carries beside its booster, as JSON: what `assembled` reads."""
     scoring = {"calibration": vars(model.calibration), "threshold": model.threshold}
-    carried = {"encoder": json.dumps(model.encoder.to_dict()), "scoring": json.dumps(scoring)}
-    return carried | ({"group": group.to_json()} if group else {})
+    found = {"encoder": json.dumps(model.encoder.to_dict()), "scoring": json.dumps(scoring)}
+    return found | ({"group": group.to_json()} if group else {})
+
+
+def assembled(
+    version: ModelVersion,
+    booster: xgboost.Booster,
+    metadata: Mapping[str, str],
+    registered: datetime | None = None,
+) -> LoadedModel:
+    """Return a version from its booster and what it carries.
+
+    Raises KeyError where it carries no encoder; AttributeError, TypeError or ValueError where what
+    it carries is something else.
+    """
+    encoder = Encoder.from_dict(json.loads(metadata["encoder"]))
+    scoring = json.loads(metadata.get("scoring", "{}"))
+    fitted = {name: float(value) for name, value in scoring.get("calibration", {}).items()}
+    threshold = float(scoring.get("threshold", 0.5))
+    pinned = metadata.get("group")
+    group = GroupVersion.from_json(pinned) if pinned else None
+    model = ScoringModel(booster, encoder, Calibration(**fitted), threshold)
+    return LoadedModel(version, model, group, registered)
 
 
 def _restore(variables: Mapping[str, str | None]) -> None:

@@ -1,4 +1,4 @@
-"""What every request passes: JSON only, CORS as configured, and errors in one shape.
+"""What every request passes: CORS as configured, JSON only, and errors in one shape.
 
 ``{"error": {"code": ..., "message": ...}}``, for BentoML's own errors too: its bodies are plain
 text, or speak of its internals.
@@ -7,67 +7,83 @@ text, or speak of its internals.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from prospect_pipeline.serving.endpoints import SECURITY, in_words, is_json
+from prospect_pipeline.serving.refusal import Refusal
 from prospect_pipeline.settings import ServingSettings
 
-MESSAGES = {
-    400: ("bad_request", 'Expected a JSON object such as {"domain_userid": "..."}.'),
-    404: ("not_found", "There is no such path; ask POST /predict."),
-    405: ("method_not_allowed", "Use POST for /predict."),
-    413: ("too_large", "The body is too large."),
-    415: ("unsupported_media_type", "Send the body as application/json."),
-    429: ("too_busy", "Too many requests at once; try again soon."),
-    503: ("not_ready", "The service is not ready: no model is loaded."),
-    504: ("timeout", "The request took too long."),
-}
-INTERNAL = ("internal", "Something went wrong here; it was logged.")
+Endpoints = Mapping[str, ASGIApp]
 
 
-def error(
-    status: int, code: str, message: str, headers: dict[str, str] | None = None
-) -> JSONResponse:
-    """Return the one shape of an error."""
-    return JSONResponse({"error": {"code": code, "message": message}}, status, headers)
+class Cors(CORSMiddleware):
+    """Starlette's, whose refusal of a preflight is no JSON."""
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        """Answer what a browser asks before it asks."""
+        answer = super().preflight_response(request_headers)
+        if answer.status_code < 400:
+            return answer
+        words = "Pages of this origin may not ask, or not so. See PREDICT_CORS_ORIGINS."
+        kept = {name: answer.headers[name] for name in ("vary",) if name in answer.headers}
+        return Refusal(400, "origin_not_allowed", words).response(kept)
 
 
 class Edge:
-    """ASGI middleware around the whole service."""
+    """ASGI application around the whole service.
 
-    def __init__(self, app: ASGIApp) -> None:
+    ``endpoints`` gives, once the service has started, what answers some paths without BentoML.
+    """
+
+    def __init__(self, app: ASGIApp, endpoints: Callable[[], Endpoints] = dict) -> None:
         origins = ServingSettings.load().cors_origins
-        inner: ASGIApp = self._guard(app)
-        self.app = (
-            CORSMiddleware(
-                inner,
+        self._inner = app
+        self._start = endpoints
+        self._endpoints: Endpoints = {}
+        self.app: ASGIApp = (
+            Cors(
+                self._dispatch,
                 allow_origins=origins,
                 allow_methods=["POST"],
-                allow_headers=["content-type"],
+                allow_headers=["content-type", "authorization", "x-api-key"],
                 expose_headers=["Retry-After"],  # a page that is told when to ask again may see it
             )
             if origins
-            else inner
+            else self._dispatch
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
         await self.app(scope, receive, send)
 
-    def _guard(self, app: ASGIApp) -> ASGIApp:
-        async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] != "http":
-                await app(scope, receive, send)
-            elif scope["method"] == "POST" and not _is_json(Headers(scope=scope)):
-                await error(415, *MESSAGES[415])(scope, receive, send)
-            else:
-                await app(scope, receive, _Rewriting(scope, receive, send))
+    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._inner(scope, receive, self._when_started(send))
+        elif scope["type"] != "http":
+            await self._inner(scope, receive, send)
+        elif endpoint := self._endpoints.get(scope["path"]):
+            await endpoint(scope, receive, send)
+        elif scope["path"].startswith(tuple(self._endpoints)):
+            # Another spelling, which BentoML's routes might take for one: "/predict" and a newline.
+            await Refusal.of(404).response()(scope, receive, _Rewriting(scope, receive, send))
+        elif scope["method"] == "POST" and not is_json(dict(scope["headers"]).get(b"content-type")):
+            await Refusal.of(415).response()(scope, receive, _Rewriting(scope, receive, send))
+        else:
+            await self._inner(scope, receive, _Rewriting(scope, receive, send))
 
-        return guarded
+    def _when_started(self, send: Send) -> Send:
+        async def sending(message: Message) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                self._endpoints = self._start()
+            await send(message)
+
+        return sending
 
 
 class _Rewriting:
@@ -85,6 +101,7 @@ class _Rewriting:
             if self.status >= 400:
                 self.headers = Headers(raw=message["headers"])
                 return
+            _secure(message)
         if self.status < 400:
             await self.send(message)
             return
@@ -101,16 +118,22 @@ class _Rewriting:
         said = _json(self.body)
         own = said.get("error") if isinstance(said, dict) else None
         if isinstance(own, dict) and "code" in own:
-            answer = error(self.status, own["code"], own["message"], kept)
+            refusal = Refusal(self.status, own["code"], own["message"])
         else:
-            code, message = MESSAGES.get(self.status, INTERNAL)
-            answer = error(self.status, code, _invalid(said) or message, kept)
-        await answer(self.scope, self.receive, self.send)
+            refusal = Refusal.of(self.status, _invalid(said))
+        await refusal.response(kept)(self.scope, self.receive, self._send_secured)
+
+    async def _send_secured(self, message: Message) -> None:
+        _secure(message)
+        await self.send(message)
 
 
-def _is_json(headers: Headers) -> bool:
-    kind = headers.get("content-type", "application/json").split(";")[0].strip().lower()
-    return kind == "application/json"
+def _secure(message: Message) -> None:
+    if message["type"] == "http.response.start":
+        headers = MutableHeaders(raw=message["headers"])
+        for name, value in SECURITY:
+            headers.setdefault(name.decode(), value.decode())
+        message["headers"] = headers.raw
 
 
 def _json(body: bytes) -> Any:
@@ -120,12 +143,8 @@ def _json(body: bytes) -> Any:
         return None
 
 
-def _invalid(said: Any) -> str | None:
-    """Return what pydantic found wrong with the body, field by field."""
+def _invalid(said: Any) -> str:
+    """Return what pydantic found wrong with the body, field by field, '' where it says nothing."""
     if not isinstance(said, dict) or not isinstance(said.get("detail"), list):
-        return None
-    problems = [
-        f"{'.'.join(map(str, problem.get('loc', []))) or 'body'}: {problem.get('msg')}"
-        for problem in said["detail"]
-    ]
-    return "; ".join(problems) or None
+        return ""
+    return in_words(said["detail"])

@@ -10,20 +10,36 @@ from datetime import UTC, datetime
 from prospect_pipeline import features
 from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.errors import NoModel, ProspectError, SignalsError
+from prospect_pipeline.registry.kept import KeptModel
 from prospect_pipeline.registry.store import LoadedModel, Registry
 
 Published = Callable[[GroupVersion], Awaitable[bool]]
 """Says whether Signals has a group's version published; raises SignalsError where it cannot say."""
 
+Notice = Callable[[LoadedModel, LoadedModel | None], None]
+"""Is told of a version that is taken into use, and of the one before."""
+
 logger = logging.getLogger("prospect.scorer")
 
 
 class Scorer:
-    """Holds one loaded version at a time; a failed load keeps the one before."""
+    """Holds one loaded version at a time; a failed load keeps the one before.
 
-    def __init__(self, registry: Registry, selector: str | None) -> None:
+    Where there is none before, the one that was ``kept`` on the disk stands in: whoever starts anew
+    goes on with what was in use, as those do who were not ended.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        selector: str | None,
+        kept: KeptModel | None = None,
+        notice: Notice = lambda _used, _before: None,
+    ) -> None:
         self.registry = registry
         self.selector = selector
+        self.kept = kept
+        self.notice = notice
         self.problem: str | None = None
         self._loaded: LoadedModel | None = None
         self._waiting: LoadedModel | None = None
@@ -33,6 +49,10 @@ class Scorer:
         """Whether a model is loaded."""
         return self._loaded is not None
 
+    def version(self) -> str | None:
+        """Return the number of the version in use, None where there is none yet."""
+        return self._loaded.identity.version if self._loaded is not None else None
+
     def current(self) -> LoadedModel:
         """Return the model in use; raises NoModel where there is none yet."""
         if self._loaded is None:
@@ -41,9 +61,10 @@ class Scorer:
 
     def refresh(self) -> bool:
         """Load the version that is meant, where another is in use; return whether it changed."""
-        loaded = self._newer()
+        loaded = self._newer() or self._stand_in()
         if loaded is not None:
             self._use(loaded)
+            self._keep(loaded)
         return loaded is not None
 
     async def follow(self, published: Published) -> bool:
@@ -61,6 +82,7 @@ class Scorer:
             self._stay(error)
             return False
         self._use(loaded)
+        await asyncio.to_thread(self._keep, loaded)
         return True
 
     async def watch(self, seconds: float, published: Published) -> None:
@@ -85,6 +107,25 @@ class Scorer:
             return None
         return loaded
 
+    def _stand_in(self) -> LoadedModel | None:
+        """Return the version that was kept on the disk, where there is none in use."""
+        if self.ready or self.kept is None:
+            return None
+        loaded = self.kept.read()
+        if loaded is not None:
+            identity = loaded.identity
+            logger.warning(
+                "Model %s version %s, kept on this disk, stands in: %s",
+                identity.name,
+                identity.version,
+                self.problem,
+            )
+        return loaded
+
+    def _keep(self, loaded: LoadedModel) -> None:
+        if self.kept is not None:
+            self.kept.keep(loaded)
+
     async def _require_published(self, newer: LoadedModel, published: Published) -> None:
         group, used = newer.group, self._loaded
         if used is None or group is None or group == used.group:  # it loses nothing that is there
@@ -97,6 +138,7 @@ class Scorer:
             )
 
     def _use(self, loaded: LoadedModel) -> None:
+        self.notice(loaded, self._loaded)
         self._loaded, self._waiting, self.problem = loaded, None, None
         identity = loaded.identity
         logger.info("Model %s version %s is in use", identity.name, identity.version)

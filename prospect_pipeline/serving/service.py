@@ -3,24 +3,44 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
+import sys
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import bentoml
 from pydantic import ValidationError
 from starlette.responses import JSONResponse
+from starlette.types import ASGIApp
 
-from prospect_pipeline import features
-from prospect_pipeline.errors import NoModel, SignalsError
-from prospect_pipeline.registry.store import LoadedModel, Registry
+from prospect_pipeline.errors import ProspectError, SignalsError
+from prospect_pipeline.registry.kept import KeptModel
+from prospect_pipeline.registry.store import Registry
+from prospect_pipeline.serving import answers, logs
+from prospect_pipeline.serving.answers import Answer
 from prospect_pipeline.serving.crossing import Crossings
-from prospect_pipeline.serving.edge import Edge, error
-from prospect_pipeline.serving.schemas import DomainUserid, DryRun, Explain, Prediction
+from prospect_pipeline.serving.edge import Edge, Endpoints
+from prospect_pipeline.serving.endpoints import Endpoint, Gate, Slots
+from prospect_pipeline.serving.guard import ApiKeys, RateLimit
+from prospect_pipeline.serving.metrics import metrics
+from prospect_pipeline.serving.predictor import Predictor
+from prospect_pipeline.serving.refusal import COME_AGAIN_SECONDS, Refusal, refusal
+from prospect_pipeline.serving.remembered import Remembered
+from prospect_pipeline.serving.schemas import (
+    DomainUserid,
+    DomainUserids,
+    DryRun,
+    Explain,
+    PredictBatchRequest,
+    Prediction,
+    Predictions,
+    PredictRequest,
+)
 from prospect_pipeline.serving.scorer import Scorer
+from prospect_pipeline.serving.tracing import Spans
 from prospect_pipeline.settings import (
     Clock,
     DataSettings,
@@ -29,14 +49,29 @@ from prospect_pipeline.settings import (
     ServingSettings,
     SignalsSettings,
 )
+from prospect_pipeline.signals.breaker import Breaker
 from prospect_pipeline.signals.client import OnlineAttributes
 from prospect_pipeline.signals.connection import connection
 
 KEY = "domain_userid"
-RETRY_AFTER = {"Retry-After": "1"}
 RENEW_SECONDS = 60
+FIRST_TOKEN_SECONDS = 2.0
+BATCH_BYTES_EACH = 1024
+"""Of a body of many visitors: an id of 128 characters, each written as an escape, fits."""
+
+SWITCH_SECONDS = 0.0005
+"""How soon a thread gives way: while a newer model is loaded, requests wait so long for a turn."""
 
 logger = logging.getLogger("prospect.service")
+
+
+class OpenService(bentoml.Service):  # type: ignore[misc]
+    """A service whose hot path does not go through BentoML's middlewares."""
+
+    def to_asgi(self, is_main: bool = True) -> ASGIApp:
+        """Return BentoML's application behind the edge."""
+        inner = super().to_asgi(is_main)
+        return Edge(inner, lambda: bentoml.get_current_service().endpoints())
 
 
 class Expected(logging.Filter):
@@ -50,6 +85,7 @@ class Expected(logging.Filter):
 # BentoML keeps a request's context in memory until `traffic.timeout` has passed, so it is short.
 @bentoml.service(
     name="prospect_scoring",
+    service_class=OpenService,
     workers=1,
     traffic={"timeout": 2},
     logging={"access": {"enabled": False}},
@@ -59,16 +95,31 @@ class ProspectScoring:
 
     def __init__(self) -> None:
         data = _data()
-        signals = SignalsSettings.load()
-        registry = RegistrySettings.load()
+        signals, registry = SignalsSettings.load(), RegistrySettings.load()
         self.serving = ServingSettings.load()
-        self.clock = Clock.load()
-        self.scorer = Scorer(Registry(registry, data), registry.version)
+        self.full = self.serving.detail == "full"
+        self.metrics = metrics()
+        self.breaker = Breaker(signals.breaker_failures, signals.breaker_seconds)
+        self.scorer = Scorer(
+            Registry(registry, data),
+            registry.version,
+            KeptModel(registry, data),
+            self.metrics.model_used,
+        )
         self.attributes = OnlineAttributes(
             lambda: connection(signals, data),
             DefinitionSettings.load().service_name,
             KEY,
             signals.timeout_ms,
+            self.breaker,
+        )
+        self.predictor = Predictor(
+            self.scorer,
+            self.attributes,
+            Clock.load(),
+            Remembered(self.serving.stale_seconds, self.serving.stale_visitors),
+            self.metrics,
+            signals.shared_reads,
         )
         self.crossings = Crossings(self.serving, self.attributes)
         self.tasks: list[asyncio.Task[None]] = []
@@ -78,19 +129,27 @@ class ProspectScoring:
         """Load the model and fetch the token; then watch for newer ones, and renew it ahead.
 
         Whether Signals still has the model's attributes is looked up as often as for a newer model,
-        which is taken once Signals has its own.
+        which is taken once Signals has its own. Neither registry nor Signals is waited for.
         """
         logging.getLogger("bentoml._internal.server.http_app").addFilter(Expected())
+        alone = bentoml.server_context.service_type is not None  # a worker, not a test's process
+        if alone:
+            logs.set_up()
+            sys.setswitchinterval(SWITCH_SECONDS)
         await asyncio.to_thread(self.scorer.refresh)
-        await self._renew()
+        with suppress(TimeoutError):  # the token goes on being fetched, and requests wait for it
+            async with asyncio.timeout(FIRST_TOKEN_SECONDS):
+                await self._renew()
         await self._confirm()
+        every = self.serving.poll_seconds
         self.tasks = [
-            asyncio.create_task(
-                self.scorer.watch(self.serving.poll_seconds, self.attributes.is_published)
-            ),
-            asyncio.create_task(self._keep_renewing()),
-            asyncio.create_task(self._keep_confirming()),
+            asyncio.create_task(self.scorer.watch(every, self.attributes.is_published)),
+            asyncio.create_task(_again_and_again(self._renew, RENEW_SECONDS)),
+            asyncio.create_task(_again_and_again(self._confirm, every)),
         ]
+        if alone:
+            gc.collect()
+            gc.freeze()  # what is there now stays, and collections need not look at it again
 
     @bentoml.on_shutdown
     async def end(self) -> None:
@@ -98,6 +157,7 @@ class ProspectScoring:
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.predictor.close()
         await self.crossings.close()
         await self.attributes.close()
 
@@ -110,33 +170,82 @@ class ProspectScoring:
         self, domain_userid: DomainUserid, explain: Explain = False, dry_run: DryRun = False
     ) -> Prediction:
         """Score one visitor; one whom Signals does not know is scored on empty attributes."""
+        asked = PredictRequest(domain_userid=domain_userid, explain=explain, dry_run=dry_run)
+        return await self._told(self._predict(asked))  # type: ignore[return-value]
+
+    @bentoml.api(route="/predict_batch")
+    async def predict_batch(self, domain_userids: DomainUserids) -> Predictions:
+        """Score many visitors, all by the same version; nothing else follows from it.
+
+        Where one of them cannot be scored there is no answer, but an error that says why.
+        """
+        asked = PredictBatchRequest(domain_userids=domain_userids)
+        return await self._told(self._predict_batch(asked))  # type: ignore[return-value]
+
+    def endpoints(self) -> Endpoints:
+        """Return what answers over HTTP: the two methods above, past BentoML's middlewares."""
+        gate = Gate(
+            ApiKeys(self.serving.api_key),
+            RateLimit(self.serving.rate_limit),
+            Slots(self.serving.max_concurrency, self.predictor.together, self.metrics),
+            self.metrics,
+            logs.RequestLog(self.serving.log_sample),
+            Spans.load(self.serving.tracing),
+            self._refusal,
+            self.scorer.version,
+        )
+        one = Endpoint(
+            "/predict",
+            PredictRequest,
+            self._predict,
+            lambda _: 1,
+            self.serving.max_body_bytes,
+            gate,
+        )
+        many = Endpoint(
+            "/predict_batch",
+            PredictBatchRequest,
+            self._predict_batch,
+            lambda asked: len(asked.domain_userids),
+            self.serving.max_body_bytes + self.serving.batch_limit * BATCH_BYTES_EACH,
+            gate,
+        )
+        return {"/predict": one, "/predict_batch": many}
+
+    async def _predict(self, asked: PredictRequest) -> tuple[Answer, str]:
+        scored = await self.predictor.predict(asked.domain_userid)
+        if not asked.dry_run:
+            self.crossings.notice(scored.visitor, scored.score)
+        answer = answers.of_one(
+            scored, full=self.full, explain=asked.explain, dry_run=asked.dry_run
+        )
+        return answer, "stale" if scored.stale else "scored"
+
+    async def _predict_batch(self, asked: PredictBatchRequest) -> tuple[Answer, str]:
+        visitors, limit = asked.domain_userids, self.serving.batch_limit
+        if not limit:
+            raise Refusal.of(404)
+        if len(visitors) > limit:
+            raise Refusal.of(400, f"domain_userids: {len(visitors):,} are too many, {limit:,} fit.")
+        scored = await self.predictor.predict_many(visitors)
+        stale = any(one.stale for one in scored)
+        return answers.of_many(scored, full=self.full), "stale" if stale else "scored"
+
+    async def _told(self, answer: Awaitable[tuple[Answer, str]]) -> JSONResponse:
+        """Return an answer, or what its caller is told, for who asks without the edge."""
         try:
-            loaded = self.scorer.current()
-            values = await self.attributes.read(domain_userid, loaded.group)
-        except NoModel:  # why is in the log; a caller is not told where the registry is
-            return error(503, "no_model", "No model is loaded yet.", RETRY_AFTER)  # type: ignore[return-value]
-        except SignalsError as problem:
-            return error(503, "signals_unavailable", str(problem), RETRY_AFTER)  # type: ignore[return-value]
-        moment = values.moment or self.clock.now()
-        raw = {name: value for name, value in values.attributes.items() if name != KEY}
-        answer = self._answer(loaded, domain_userid, raw, moment, explain=explain)
-        if dry_run:
-            answer["moment"] = moment.isoformat()
-        else:
-            self.crossings.notice(domain_userid, answer["score"])
-        return JSONResponse(answer)  # type: ignore[return-value]
+            return JSONResponse((await answer)[0])
+        except Refusal as problem:
+            return problem.response()
+        except ProspectError as problem:
+            return self._refusal(problem).response()
 
-    async def _keep_renewing(self) -> None:
-        while True:
-            await asyncio.sleep(RENEW_SECONDS)
-            await self._renew()
-
-    async def _keep_confirming(self) -> None:
-        while True:
-            await asyncio.sleep(self.serving.poll_seconds)
-            await self._confirm()
+    def _refusal(self, problem: ProspectError) -> Refusal:
+        retry_after = max(self.breaker.seconds_left, COME_AGAIN_SECONDS)
+        return refusal(problem, told=self.full, retry_after=retry_after)
 
     async def _confirm(self) -> None:
+        self.metrics.breaker.set(self.breaker.is_open)
         group = self.scorer.current().group if self.scorer.ready else None
         if group is not None:
             with suppress(SignalsError):  # it is in the log, and a request will say so too
@@ -148,34 +257,11 @@ class ProspectScoring:
         except SignalsError as problem:  # a request will say so too
             logger.warning("%s", problem)
 
-    def _answer(
-        self,
-        loaded: LoadedModel,
-        domain_userid: str,
-        raw: dict[str, Any],
-        moment: datetime,
-        *,
-        explain: bool,
-    ) -> dict[str, Any]:
-        full = self.serving.detail == "full"
-        columns = features.vector(raw, moment)
-        identity, threshold = loaded.identity, loaded.model.threshold
-        score = loaded.model.score_one(columns)
-        answer: dict[str, Any] = {
-            KEY: domain_userid,
-            "score": score,
-            "decision": {"prospect": score >= threshold, "threshold": threshold},
-            "model": {"name": identity.name, "version": identity.version},
-        }
-        if full:
-            answer |= {"signals": raw, "scoring_attributes": columns}
-        if explain:
-            answer["reasons"] = [
-                {"feature": name, "contribution": contribution}
-                | ({"value": columns[name]} if full else {})
-                for name, contribution in loaded.model.explain_one(columns)
-            ]
-        return answer
+
+async def _again_and_again(work: Callable[[], Awaitable[None]], seconds: float) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        await work()
 
 
 def _data() -> DataSettings:
@@ -188,6 +274,3 @@ def _data() -> DataSettings:
     if inside_bento and not data.data_dir.is_absolute():
         return DataSettings.load(data_dir=Path(os.environ.get("PWD", ".")) / data.data_dir)
     return data
-
-
-ProspectScoring.add_asgi_middleware(Edge)  # type: ignore[attr-defined]

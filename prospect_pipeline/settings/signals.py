@@ -33,9 +33,17 @@ class SignalsSettings(_Settings):
     org_id: str | None = Field(None, validation_alias="SP_ORG_ID")
     sandbox_url: str | None = Field(None, validation_alias="SP_SANDBOX_URL")
     sandbox_token: SecretStr | None = Field(None, validation_alias="SP_SANDBOX_TOKEN")
-    # Below the two seconds after which the service ends a request.
     timeout_ms: Annotated[int, Field(gt=0, le=1500)] = Field(
         300, validation_alias="SIGNALS_TIMEOUT_MS"
+    )
+    breaker_failures: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
+        10, validation_alias="SIGNALS_BREAKER_FAILURES"
+    )
+    breaker_seconds: Annotated[float, Field(gt=0, le=300)] = Field(
+        1.0, validation_alias="SIGNALS_BREAKER_SECONDS"
+    )
+    shared_reads: Annotated[int, Field(gt=0, le=1000)] = Field(
+        32, validation_alias="SIGNALS_SHARED_READS"
     )
 
     @model_validator(mode="after")

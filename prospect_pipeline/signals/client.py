@@ -9,32 +9,29 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import aiohttp
+from pydantic_core import to_json
 
 from prospect_pipeline.attributes.version import GroupVersion
-from prospect_pipeline.errors import SignalsError, SignalsUnavailable
-from prospect_pipeline.settings import parse_moment
-from prospect_pipeline.signals.connection import CLOCK_HEADER, Connection
+from prospect_pipeline.errors import SignalsError, SignalsRefused, SignalsUnavailable
+from prospect_pipeline.signals.breaker import Breaker
+from prospect_pipeline.signals.connection import Connection
+from prospect_pipeline.signals.replies import OnlineValues, decode
 from prospect_pipeline.signals.tokens import Tokens
 
 DROPPED = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
 """A kept connection that the other side closed just as it was used: a read can be asked again."""
 
+REFUSED = (400, 413, 422)
+"""Statuses that are about what was asked, and say nothing of how Signals is."""
+
+KEEP_SECONDS = 50
+"""How long an unused connection is kept: load balancers commonly close theirs after a minute."""
+
 logger = logging.getLogger("prospect.signals")
-
-
-@dataclass(frozen=True)
-class OnlineValues:
-    """One identifier's raw attribute values, and their moment where Signals says it."""
-
-    attributes: dict[str, Any]
-    moment: datetime | None
 
 
 class OnlineAttributes:
@@ -47,34 +44,56 @@ class OnlineAttributes:
     """
 
     def __init__(
-        self, connect: Callable[[], Connection], service: str, key: str, timeout_ms: int
+        self,
+        connect: Callable[[], Connection],
+        service: str,
+        key: str,
+        timeout_ms: int,
+        breaker: Breaker | None = None,
     ) -> None:
         self.connect = connect
         self.service = service
         self.key = key
-        self.timeout = aiohttp.ClientTimeout(total=timeout_ms / 1000)
+        self.budget = timeout_ms / 1000
+        self.breaker = breaker or Breaker(0, 0)
         self._connection: Connection | None = None
         self._session: aiohttp.ClientSession | None = None
         self._tokens = Tokens(self._pool)
         self._published: dict[GroupVersion, bool] = {}
 
     async def read(self, identifier: str, group: GroupVersion | None = None) -> OnlineValues:
-        """Return one identifier's values of a group's version, of the service where none is named.
+        """Return one identifier's values; raises as `read_many` does, and SignalsRefused."""
+        [values] = await self.read_many([identifier], group)
+        if isinstance(values, SignalsRefused):
+            raise values
+        return values
 
-        An unknown identifier has nulls. Raises SignalsUnavailable where there is no answer in time,
-        SignalsError where Signals refuses or does not have the version published.
+    async def read_many(
+        self, identifiers: Sequence[str], group: GroupVersion | None = None
+    ) -> list[OnlineValues | SignalsRefused]:
+        """Return each identifier's values of a group's version, of the service where none is named.
+
+        ``identifiers`` are distinct; all are asked for in one call, and one by one where Signals
+        refuses them together: what is wrong with one is no reason to have nothing of the others.
+        An unknown identifier has nulls, one that Signals refuses the refusal. Raises
+        SignalsUnavailable where there is no answer in time, SignalsError where Signals refuses
+        whoever asks, or does not have the version published.
         """
+        self.breaker.admit()
         try:
-            reading = self._read_in_time(identifier, group)
-            if group is None or self._published.get(group):
-                return await reading
-            values, _ = await asyncio.gather(reading, self.confirm(group))  # in one budget
-            return values
+            values = await self._read_confirmed(identifiers, group)
+        except SignalsError as problem:
+            self.breaker.failed(problem)
+            raise
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             self._connection = None
-            raise SignalsUnavailable(
-                f"Signals gave no answer within {self.timeout.total} s ({type(error).__name__})."
-            ) from None
+            unavailable = SignalsUnavailable(
+                f"Signals gave no answer within {self.budget} s ({type(error).__name__})."
+            )
+            self.breaker.failed(unavailable)
+            raise unavailable from None
+        self.breaker.succeeded()
+        return values
 
     async def push(self, identifier: str, intervention: dict[str, Any]) -> bool:
         """Push an intervention to whoever waits for an identifier; returns whether anyone has it.
@@ -89,6 +108,7 @@ class OnlineAttributes:
                 params={self.key: identifier},
                 json=intervention,
                 headers={"Authorization": f"Bearer {token}"},
+                timeout=aiohttp.ClientTimeout(total=self.budget),
             ) as reply:
                 if reply.status != 200:
                     raise SignalsError(f"Signals refused an intervention ({reply.status}).")
@@ -126,7 +146,7 @@ class OnlineAttributes:
         Raises SignalsUnavailable or SignalsError where Signals does not say within the budget.
         """
         try:
-            async with asyncio.timeout(self.timeout.total):
+            async with asyncio.timeout(self.budget):
                 connection = self._connection = self._connection or self.connect()
                 token = await self._bearer(connection)
                 async with self._pool().get(
@@ -164,47 +184,82 @@ class OnlineAttributes:
             await self._session.close()
             self._session = None
 
-    async def _read_in_time(self, identifier: str, group: GroupVersion | None) -> OnlineValues:
-        async with asyncio.timeout(self.timeout.total):  # over a second try and a token too
+    async def _read_confirmed(
+        self, identifiers: Sequence[str], group: GroupVersion | None
+    ) -> list[OnlineValues | SignalsRefused]:
+        if group is None or self._published.get(group):
+            return await self._read_in_time(identifiers, group)
+        reading = self._read_in_time(identifiers, group)
+        values, _ = await asyncio.gather(reading, self.confirm(group))  # in one budget
+        return values
+
+    async def _read_in_time(
+        self, identifiers: Sequence[str], group: GroupVersion | None
+    ) -> list[OnlineValues | SignalsRefused]:
+        async with asyncio.timeout(self.budget):  # over a second try and a token too
             try:
-                return await self._read(identifier, group, retry=True)
-            except DROPPED:
-                return await self._read(identifier, group, retry=True)
+                return [*await self._read_again_if_dropped(identifiers, group)]
+            except SignalsRefused as refusal:
+                if len(identifiers) == 1:
+                    return [refusal]
+                alone = [self._read_alone(identifier, group) for identifier in identifiers]
+                return await asyncio.gather(*alone)
+
+    async def _read_alone(
+        self, identifier: str, group: GroupVersion | None
+    ) -> OnlineValues | SignalsRefused:
+        try:
+            [values] = await self._read_again_if_dropped([identifier], group)
+        except SignalsRefused as refusal:
+            return refusal
+        return values
+
+    async def _read_again_if_dropped(
+        self, identifiers: Sequence[str], group: GroupVersion | None
+    ) -> list[OnlineValues]:
+        try:
+            return await self._read(identifiers, group)
+        except DROPPED:
+            return await self._read(identifiers, group)
 
     async def _read(
-        self, identifier: str, group: GroupVersion | None, *, retry: bool
-    ) -> OnlineValues:
+        self, identifiers: Sequence[str], group: GroupVersion | None, *, retry: bool = True
+    ) -> list[OnlineValues]:
         connection = self._connection = self._connection or self.connect()
         wanted = {"service": self.service} if group is None else {"attributes": group.qualified}
-        body = {**wanted, "attribute_keys": {self.key: [identifier]}}
+        body = to_json({**wanted, "attribute_keys": {self.key: identifiers}})
         token = await self._bearer(connection)
         async with self._pool().post(
             f"{connection.url}/api/v1/get-online-attributes",
-            json=body,
-            headers={"Authorization": f"Bearer {token}"},
+            data=body,
+            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
         ) as reply:
+            if reply.status == 200:
+                return await decode(reply, self.key, identifiers)
+            self._connection = None  # something else may have taken a local one's place
             if reply.status == 401 and retry:
                 self._tokens.refused(token)
-                self._connection = None
-                return await self._read(identifier, group, retry=False)
-            if reply.status != 200:
-                self._connection = None  # something else may have taken a local one's place
-            if reply.status >= 500:
-                raise SignalsUnavailable(f"Signals answered {reply.status}.")
-            if reply.status != 200:
-                if group is not None and self._published.get(group):
-                    del self._published[group]  # to be looked up again with the next read
-                what = group or f"service '{self.service}'"
-                raise SignalsError(
-                    f"Signals refused {what} ({reply.status}). "
-                    "Is it published, and are the credentials right?"
-                )
-            columns = json.loads(await reply.read(), parse_constant=_finite, parse_float=_finite)
-            return OnlineValues(_first(columns), _moment(reply.headers.get(CLOCK_HEADER)))
+                return await self._read(identifiers, group, retry=False)
+            raise self._problem(reply.status, group)
+
+    def _problem(self, status: int, group: GroupVersion | None) -> SignalsError:
+        if status >= 500:
+            return SignalsUnavailable(f"Signals answered {status}.")
+        if group is not None and self._published.get(group):
+            del self._published[group]  # to be looked up again with the next read
+        what = group or f"service '{self.service}'"
+        kind = SignalsRefused if status in REFUSED else SignalsError
+        return kind(
+            f"Signals refused {what} ({status}). Is it published, and are the credentials right?"
+        )
 
     def _pool(self) -> aiohttp.ClientSession:
         if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=self.timeout)
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_SECONDS),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None),  # each call has its own
+            )
         return self._session
 
     async def _bearer(self, connection: Connection) -> str:
@@ -212,27 +267,3 @@ class OnlineAttributes:
             assert connection.token is not None
             return connection.token.get_secret_value()
         return await self._tokens.current(connection.credentials)
-
-
-def _first(columns: Any) -> dict[str, Any]:
-    """Return the first of each column, as the SDK does for one identifier."""
-    if not isinstance(columns, dict):
-        raise SignalsUnavailable("Signals answered with something that is not a set of columns.")
-    return {
-        name: (values[0] if values else None)
-        for name, values in columns.items()
-        if isinstance(values, list)
-    }
-
-
-def _finite(text: str) -> float | None:
-    """Read a number; what is not finite (NaN, Infinity, 1e999) is null, as JSON knows none."""
-    number = float(text)
-    return number if math.isfinite(number) else None
-
-
-def _moment(header: str | None) -> datetime | None:
-    try:
-        return None if header is None else parse_moment(header)
-    except ValueError:
-        raise SignalsUnavailable(f"Signals answered with a {CLOCK_HEADER} that is none.") from None

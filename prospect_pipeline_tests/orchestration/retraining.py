@@ -17,6 +17,7 @@ from mlflow import MlflowClient
 
 from prospect_pipeline.definitions import build_defs
 from prospect_pipeline.orchestration.resources import JsonValues, ParquetFrames
+from prospect_pipeline.registry import registration
 from prospect_pipeline.registry.store import ModelVersion, Registry
 from prospect_pipeline.sandbox.generator import generate
 from prospect_pipeline.sandbox.store import EventStore
@@ -34,7 +35,7 @@ SETTINGS = {
 KILLED_AT: dict[str, tuple[Any, str]] = {
     "building": (ParquetFrames, "write"),
     "training": (model, "train"),
-    "registering": (Registry, "_register"),
+    "registering": (registration, "_register"),
     "passing_on": (JsonValues, "write"),
     "promoting": (MlflowClient, "set_registered_model_alias"),
     "reporting": (report, "render"),

@@ -22,6 +22,7 @@ from prospect_pipeline.orchestration.resources import (
     parquet_frames,
 )
 from prospect_pipeline.orchestration.retries import RETRIES
+from prospect_pipeline.registry import registration
 from prospect_pipeline.registry.champions import Champions
 from prospect_pipeline.registry.store import ModelVersion, Registry
 from prospect_pipeline.settings import DataSettings
@@ -190,7 +191,7 @@ def test_a_training_that_is_killed_leaves_the_champion_and_the_next_one_works(
     assert shown(after, "champion")["challenger"] == versions()[-1].version
 
 
-GONE = {"training": (model, "train"), "registering": (Registry, "_register")}
+GONE = {"training": (model, "train"), "registering": (registration, "_register")}
 
 
 def train() -> dg.ExecuteInProcessResult:
@@ -220,7 +221,7 @@ def train() -> dg.ExecuteInProcessResult:
 def test_a_registry_that_blinks_costs_no_training_and_makes_no_second_version(
     folder: Path, monkeypatch: pytest.MonkeyPatch, there_is_a_version: bool
 ) -> None:
-    register, train_model = Registry._register, model.train
+    register, train_model = registration._register, model.train
     registrations: list[str] = []
     trainings: list[str] = []
 
@@ -241,7 +242,7 @@ def test_a_registry_that_blinks_costs_no_training_and_makes_no_second_version(
 
     monkeypatch.setattr(retries, "RETRIES", RETRIES._replace(delay=0))
     monkeypatch.setattr(model, "train", counted)
-    monkeypatch.setattr(Registry, "_register", blinking)
+    monkeypatch.setattr(registration, "_register", blinking)
     monkeypatch.setattr(Registry, "run_url", away)
 
     done = train()

@@ -11,6 +11,7 @@ from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.encoder import Encoder
 from prospect_pipeline.features import COLUMNS, FEATURES
 from prospect_pipeline.registry.champions import Champions
+from prospect_pipeline.registry.registration import log_version
 from prospect_pipeline.registry.store import ModelVersion, Registry
 from prospect_pipeline.scoring import ScoringModel
 from prospect_pipeline.settings import DataSettings, RegistrySettings
@@ -59,7 +60,8 @@ def register(
     group: GroupVersion | None = None,
     dagster_run: str | None = None,
 ) -> ModelVersion:
-    return registry.log_version(
+    return log_version(
+        registry,
         model,
         example=rows(5, seed=9)[list(COLUMNS)],
         params={"max_depth": 3},

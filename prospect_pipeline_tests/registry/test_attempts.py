@@ -9,6 +9,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from prospect_pipeline.errors import DamagedModel, RegistryError
+from prospect_pipeline.registry import registration
 from prospect_pipeline.registry.store import ModelVersion, Registry
 from prospect_pipeline_tests.registry.models import register, registry_in, tiny_model
 
@@ -67,7 +68,7 @@ def test_without_a_dagster_run_each_is_a_version_of_its_own(registry: Registry) 
 
 @pytest.mark.parametrize(
     ("place", "name"),
-    [(mlflow, "log_metrics"), (Registry, "_register"), (MlflowClient, "create_model_version")],
+    [(mlflow, "log_metrics"), (registration, "_register"), (MlflowClient, "create_model_version")],
 )
 def test_an_attempt_that_was_cut_off_has_failed_and_the_next_one_registers(
     folder: Path, monkeypatch: pytest.MonkeyPatch, place: Any, name: str

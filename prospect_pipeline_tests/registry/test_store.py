@@ -19,6 +19,7 @@ from mlflow import MlflowClient
 from prospect_pipeline.encoder import Encoder
 from prospect_pipeline.errors import DamagedModel, NoModel, RegistryError, RegistryRefused
 from prospect_pipeline.registry.champions import Champions
+from prospect_pipeline.registry.registration import add_artifacts
 from prospect_pipeline.registry.store import ModelVersion, Registry
 from prospect_pipeline_tests.registry.models import (
     register,
@@ -240,7 +241,7 @@ def test_artifacts_are_read_back_byte_by_byte(registry: Registry) -> None:
         "evaluation.json": "{}",
     }
     version = register(registry, MODEL, contents)
-    registry.add_artifacts(version.run_id, {"later.txt": "added"})
+    add_artifacts(registry, version.run_id, {"later.txt": "added"})
 
     read = {name: registry.read_artifact(version.run_id, name) for name in (*contents, "later.txt")}
 

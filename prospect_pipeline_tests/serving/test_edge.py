@@ -53,7 +53,7 @@ def said(answer: Response) -> tuple[int, Any]:
         (405, "method_not_allowed"),
         (413, "too_large"),
         (415, "unsupported_media_type"),
-        (429, "too_busy"),
+        (429, "rate_limited"),
         (500, "internal"),
         (502, "internal"),
         (503, "not_ready"),

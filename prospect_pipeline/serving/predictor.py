@@ -1,0 +1,190 @@
+"""From visitors to scores: attributes are read together, encoded, and scored together.
+
+Visitors who are asked for in the same turn of the event loop share one call to Signals and one to
+XGBoost. Nobody waits for that: a visitor who comes alone is asked for alone, in the next turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from prospect_pipeline import features
+from prospect_pipeline.errors import InputError, ProspectError, SignalsError
+from prospect_pipeline.features import Value
+from prospect_pipeline.registry.store import LoadedModel
+from prospect_pipeline.scoring import Floats
+from prospect_pipeline.serving.metrics import Metrics
+from prospect_pipeline.serving.remembered import Remembered
+from prospect_pipeline.serving.scorer import Scorer
+from prospect_pipeline.settings import Clock
+from prospect_pipeline.signals.client import OnlineAttributes
+from prospect_pipeline.signals.replies import OnlineValues
+
+
+@dataclass(slots=True)
+class Scored:
+    """A visitor's score, with all that it was made of; ``stale`` says that it is of a while ago."""
+
+    visitor: str
+    model: LoadedModel
+    attributes: dict[str, Any]
+    columns: dict[str, Value]
+    moment: datetime
+    stale: bool = False
+    score: float = 0.0
+
+
+class Predictor:
+    """Scores visitors by the model in use, at most ``together`` of them in one call to Signals."""
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        attributes: OnlineAttributes,
+        clock: Clock,
+        remembered: Remembered,
+        metrics: Metrics,
+        together: int,
+    ) -> None:
+        self.scorer = scorer
+        self.attributes = attributes
+        self.clock = clock
+        self.remembered = remembered
+        self.metrics = metrics
+        self.together = together
+        self._asked: list[tuple[str, asyncio.Future[Scored]]] = []
+        self._answering: set[asyncio.Task[None]] = set()
+        self._encoded: tuple[LoadedModel, Floats] | None = None
+
+    async def predict(self, visitor: str) -> Scored:
+        """Score one visitor.
+
+        Raises NoModel, SignalsError where their attributes cannot be read, and InputError where
+        these cannot be scored.
+        """
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Scored] = loop.create_future()
+        if not self._asked:
+            loop.call_soon(self._answer_all)
+        self._asked.append((visitor, answer))
+        return await answer
+
+    async def predict_many(self, visitors: Sequence[str]) -> list[Scored]:
+        """Score visitors, who may be named twice, all by the same version; raises as `predict`."""
+        model = self.scorer.current()
+        distinct = list(dict.fromkeys(visitors))
+        parts = await asyncio.gather(
+            *(
+                self._score(model, distinct[start : start + self.together])
+                for start in range(0, len(distinct), self.together)
+            )
+        )
+        found = {visitor: one for part in parts for visitor, one in part.items()}
+        scored = []
+        for visitor in visitors:
+            one = found[visitor]
+            if isinstance(one, ProspectError):
+                raise one
+            scored.append(one)
+        return scored
+
+    async def close(self) -> None:
+        """Wait for what is being answered."""
+        await asyncio.gather(*self._answering, return_exceptions=True)
+
+    def _answer_all(self) -> None:
+        """Begin to answer all who have asked in this turn of the event loop."""
+        asked, self._asked = self._asked, []
+        for start in range(0, len(asked), self.together):
+            task = asyncio.create_task(self._answer(asked[start : start + self.together]))
+            self._answering.add(task)
+            task.add_done_callback(self._answering.discard)
+
+    async def _answer(self, asked: Sequence[tuple[str, asyncio.Future[Scored]]]) -> None:
+        found: dict[str, Scored | ProspectError] = {}
+        problem: Exception | None = None
+        try:
+            visitors = list(dict.fromkeys(visitor for visitor, _ in asked))
+            found = await self._score(self.scorer.current(), visitors)
+        except Exception as error:  # whatever it is, everybody is waiting for it
+            problem = error
+        for visitor, answer in asked:
+            one = problem or found[visitor]
+            if answer.done():  # its caller has gone
+                continue
+            if isinstance(one, Exception):
+                answer.set_exception(copy.copy(one))  # each raises its own, with its own traceback
+            else:
+                answer.set_result(one)
+
+    async def _score(
+        self, model: LoadedModel, visitors: list[str]
+    ) -> dict[str, Scored | ProspectError]:
+        """Return each distinct visitor's score, or why there is none."""
+        found = await self._read(model, visitors)
+        began = time.perf_counter()
+        for visitor, one in found.items():
+            if isinstance(one, Scored):
+                try:
+                    one.columns = features.vector(one.attributes, one.moment)
+                except InputError as problem:
+                    found[visitor] = problem
+        scored = [one for one in found.values() if isinstance(one, Scored)]
+        if scored:
+            rows = [one.columns for one in scored]
+            scores = model.model.score_rows(rows, self._matrix(model))
+            for one, score in zip(scored, scores.tolist(), strict=True):
+                one.score = score
+                self.metrics.score.observe(score)
+        self.metrics.scoring.observe(time.perf_counter() - began)
+        return found
+
+    async def _read(
+        self, model: LoadedModel, visitors: list[str]
+    ) -> dict[str, Scored | ProspectError]:
+        began = time.perf_counter()
+        try:
+            values = await self.attributes.read_many(visitors, model.group)
+        except SignalsError as problem:
+            return {visitor: self._recalled(model, visitor, problem) for visitor in visitors}
+        finally:
+            self.metrics.signals.observe(time.perf_counter() - began)
+            self.metrics.shared.observe(len(visitors))
+        found: dict[str, Scored | ProspectError] = {}
+        for visitor, one in zip(visitors, values, strict=True):
+            if isinstance(one, SignalsError):
+                found[visitor] = self._recalled(model, visitor, one)
+            else:
+                self.remembered.keep(visitor, model.group, one)
+                found[visitor] = self._unscored(model, visitor, one, stale=False)
+        return found
+
+    def _recalled(
+        self, model: LoadedModel, visitor: str, problem: SignalsError
+    ) -> Scored | ProspectError:
+        """Return what is remembered of a visitor, the problem where there is nothing."""
+        values = self.remembered.recall(visitor, model.group)
+        return problem if values is None else self._unscored(model, visitor, values, stale=True)
+
+    def _unscored(
+        self, model: LoadedModel, visitor: str, values: OnlineValues, *, stale: bool
+    ) -> Scored:
+        key = self.attributes.key
+        raw = {name: value for name, value in values.attributes.items() if name != key}
+        moment = self.clock.now() if stale or values.moment is None else values.moment
+        return Scored(visitor, model, raw, {}, moment, stale)
+
+    def _matrix(self, model: LoadedModel) -> Floats:
+        """Return where rows are encoded: made once for a model, and used by this loop alone."""
+        if self._encoded is None or self._encoded[0] is not model:
+            names = len(model.model.encoder.names)
+            self._encoded = (model, np.empty((self.together, names)))
+        return self._encoded[1]

@@ -1,0 +1,74 @@
+"""A circuit breaker: a Signals that fails again and again is left alone for a moment.
+
+The pattern is that of Nygard, Release It! (2007): closed while all is well, open after so many
+failures in a row, and from then on one trial at a time until one succeeds.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from prospect_pipeline.errors import SignalsError, SignalsUnavailable
+
+logger = logging.getLogger("prospect.signals")
+
+
+class Breaker:
+    """Counts failures in a row; after ``failures`` of them nobody is let through for ``seconds``.
+
+    ``failures`` of 0 never opens it. ``clock`` gives seconds that only grow.
+    """
+
+    def __init__(
+        self, failures: int, seconds: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.failures = failures
+        self.seconds = seconds
+        self._clock = clock
+        self._failed = 0
+        self._last = ""
+        self._opens_again = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has failed too often since it last succeeded."""
+        return 0 < self.failures <= self._failed
+
+    @property
+    def seconds_left(self) -> float:
+        """How long nobody is let through from now on, in seconds; 0 where somebody is."""
+        return max(self._opens_again - self._clock(), 0.0) if self.is_open else 0.0
+
+    def admit(self) -> None:
+        """Let a call through, or raise SignalsUnavailable with the last one's problem.
+
+        Of an open one a trial is let through every ``seconds``, also where an earlier one is
+        still under way or was given up.
+        """
+        if not self.is_open:
+            return
+        if self.seconds_left > 0:
+            raise SignalsUnavailable(self._last)
+        self._opens_again = self._clock() + self.seconds
+
+    def succeeded(self) -> None:
+        """Take note of an answer: all is well again."""
+        if self.is_open:
+            logger.warning("Signals answers again.")
+        self._failed = 0
+
+    def failed(self, problem: SignalsError) -> None:
+        """Take note of a failure."""
+        before = self.is_open
+        self._failed += 1
+        self._last = str(problem)
+        if self.is_open and not before:
+            self._opens_again = self._clock() + self.seconds
+            logger.warning(
+                "Signals failed %d times in a row and is left alone but for a trial every %g s: %s",
+                self._failed,
+                self.seconds,
+                problem,
+            )
