@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from prospect_pipeline.doctor.report import Answer, Check, Finding, Report, Status, wrong
 from prospect_pipeline.errors import ProspectError
-from prospect_pipeline.redaction import without_secrets
+from prospect_pipeline.redaction import known_secrets, without_secrets
 
 LONGEST = 600
 """Characters of what was found: a server may answer with a whole page."""
@@ -24,7 +24,7 @@ def examine(checks: Iterable[Check], tell: Callable[[Finding], None]) -> Report:
     A check after one that is wrong is not made, and named; after one of something that is not used
     it says nothing.
     """
-    report = Report()
+    report, known = Report(), [*known_secrets()]
     outcomes: dict[str, Outcome] = {}
     for check in checks:
         before = [outcomes.get(key) for key in check.after]
@@ -36,7 +36,7 @@ def examine(checks: Iterable[Check], tell: Callable[[Finding], None]) -> Report:
         else:
             answers = _answers(check)
             outcomes[check.key] = max((a.status for a in answers), key=GRAVITY.index)
-            for finding in (_finding(check, answer) for answer in answers):
+            for finding in (_finding(check, answer, known) for answer in answers):
                 report.findings.append(finding)
                 tell(finding)
     return report
@@ -65,12 +65,12 @@ def _kind(error: BaseException) -> str:
     return type(error).__name__
 
 
-def _finding(check: Check, answer: Answer) -> Finding:
-    found, remedy = (_shown(words) for words in (answer.found, answer.remedy))
+def _finding(check: Check, answer: Answer, known: list[tuple[str, str]]) -> Finding:
+    found, remedy = (_shown(words, known) for words in (answer.found, answer.remedy))
     return Finding(check.area, check.name, answer.status, found, remedy)
 
 
-def _shown(words: str) -> str:
+def _shown(words: str, known: list[tuple[str, str]]) -> str:
     """Return words in one line, without secrets."""
-    line = " ".join(without_secrets(words).split())
+    line = " ".join(without_secrets(words, known).split())
     return line if len(line) <= LONGEST else f"{line[:LONGEST]} ..."

@@ -104,7 +104,9 @@ class _Registry:
             else:
                 words = f"MODEL_VERSION is {wanted}, and {name} has no such version"
                 found.append(
-                    wrong(words, f"unset it, or set one that is (the newest: {newest.version})")
+                    wrong(
+                        words, f"unset it, or set one that is there (the newest: {newest.version})"
+                    )
                 )
         return found
 

@@ -45,9 +45,8 @@ class _Service:
         if not named:
             words = "PREDICT_CORS_ORIGINS names none: no page of another origin may ask"
             return [unused(words, "set it to your website's, such as https://www.example.com")]
-        found = [_named(origin) for origin in named]
-        well = [ok(f"{', '.join(named)} may ask")]
-        return [answer for answer in found if answer.status != "ok"] or well
+        found = [answer for origin in named if (answer := _never_sent(origin))]
+        return found or [ok(f"{', '.join(named)} may ask")]
 
     def live(self) -> Answer:
         address = self.system.service
@@ -62,13 +61,15 @@ class _Service:
         reply = reach(f"{self.system.service}/readyz")
         if reply.ok:
             return ok("it is ready")
-        words = f"it is not ready ({reply.status}): it has loaded no model"
+        words = f"it is not ready ({reply.status}): it has no model, or is ending"
         return wrong(words, "see its log, and the lines on the registry and Signals above")
 
     def version(self) -> Answer:
         """It scores by the champion; nothing follows from what it is asked here."""
         reply = self._scored()
         model = reply.body.get("model") if isinstance(reply.body, dict) else None
+        if reply.status == 401:
+            return wrong("it does not take the key", "set PREDICT_API_KEY as the service has it")
         if not reply.ok or not isinstance(model, dict):
             return wrong(f"it gives no score: {reply.status} {_said(reply)}".rstrip(), LOG)
         used, champion = str(model.get("version")), self.system.champion
@@ -84,13 +85,14 @@ class _Service:
 
     def pages(self) -> Sequence[Answer]:
         """Each origin that is named is let in, and another is not."""
-        named = [origin for origin in self.serving.cors_origins if not origins.problem(origin)]
+        allowed = self.serving.cors_origins
+        named = [each for each in allowed if each != "*" and not origins.problem(each)]
         found = [
             wrong(f"{origin} is refused", "start the service anew with this PREDICT_CORS_ORIGINS")
             for origin in named
             if not self._lets_in(origin)
         ]
-        if "*" not in self.serving.cors_origins and self._lets_in(ANYBODY):
+        if "*" not in allowed and self._lets_in(ANYBODY):
             words = "a page of any origin is let in"
             found.append(wrong(words, "set PREDICT_CORS_ORIGINS to your own, and start it anew"))
         return found or [ok(f"{', '.join(named) or 'nobody'} let in, other origins refused")]
@@ -102,7 +104,9 @@ class _Service:
 
     def _scored(self) -> Reply:
         body = {"domain_userid": NOBODY, "dry_run": True}
-        return reach(f"{self.system.service}/predict", "POST", json=body)
+        keys = self.serving.api_key.get_secret_value() if self.serving.api_key else ""
+        known = {"X-API-Key": keys.split(",")[0].strip()} if keys else {}
+        return reach(f"{self.system.service}/predict", "POST", json=body, headers=known)
 
     def _lets_in(self, origin: str) -> bool:
         asked = {
@@ -114,14 +118,14 @@ class _Service:
         return reply.ok and reply.headers.get("access-control-allow-origin") in (origin, "*")
 
 
-def _named(origin: str) -> Answer:
+def _never_sent(origin: str) -> Answer | None:
     if origin == "*":
         words = "PREDICT_CORS_ORIGINS is *: every page may ask, and see what is answered"
         return warning(words, "name your website's origins")
     if problem := origins.problem(origin):
         words = f"PREDICT_CORS_ORIGINS names {origin}, which no browser sends: {problem}"
         return wrong(words, f"write {origins.as_sent(origin)}")
-    return ok(origin)
+    return None
 
 
 def _said(reply: Reply) -> str:

@@ -16,6 +16,7 @@ from prospect_pipeline.registry.store import ModelVersion
 from prospect_pipeline_tests.doctor.looking import Handle, lines, look, one, standing_in
 
 SITE = "https://www.example.com"
+KEY = "a-key-that-is-long-enough"
 
 
 class Standing:
@@ -26,6 +27,7 @@ class Standing:
     ) -> None:
         self.version, self.allowed, self.status = version, allowed, status
         self.asked: list[tuple[str, str]] = []
+        self.key: str | None = None
 
     def __call__(
         self, method: str, path: str, headers: dict[str, str]
@@ -36,6 +38,7 @@ class Standing:
             let_in = origin in self.allowed or "*" in self.allowed
             return (200, {"Access-Control-Allow-Origin": origin}, {}) if let_in else (400, {}, {})
         name = path.strip("/")
+        self.key = headers.get("X-API-Key")
         status = self.status.get(name, 200)
         error = {"error": {"code": "signals_unavailable", "message": "Signals is away."}}
         score = {"model": {"name": "prospect_scoring", "version": self.version}, "score": 0.5}
@@ -115,7 +118,7 @@ def test_a_service_without_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     report = seen(tmp_path, Standing(readyz=503), monkeypatch)
 
     assert lines(report, "service ready") == [
-        ("wrong", "it is not ready (503): it has loaded no model")
+        ("wrong", "it is not ready (503): it has no model, or is ending")
     ]
     assert report.unchecked == ["service version"]
 
@@ -128,6 +131,28 @@ def test_a_service_that_gives_no_score(tmp_path: Path, monkeypatch: pytest.Monke
     ]
 
 
+def test_the_first_of_its_keys_is_shown_to_the_service_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREDICT_API_KEY", f"{KEY}, another-key-of-sixteen")
+    standing = Standing()
+
+    report = seen(tmp_path, standing, monkeypatch)
+
+    assert one(report, "service version").status == "ok"
+    assert standing.key == KEY
+    assert KEY not in str(report.to_dict())
+
+
+def test_a_key_that_the_service_does_not_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = seen(tmp_path, Standing(predict=401), monkeypatch)
+
+    assert lines(report, "service version") == [("wrong", "it does not take the key")]
+    assert "PREDICT_API_KEY" in one(report, "service version").remedy
+
+
 def test_a_service_of_another_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     report = seen(tmp_path, Standing(version="2"), monkeypatch)
 
@@ -136,7 +161,7 @@ def test_a_service_of_another_version(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_an_origin_that_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PREDICT_CORS_ORIGINS", f"{SITE},https://shop.example.com,x.io/")
+    monkeypatch.setenv("PREDICT_CORS_ORIGINS", f"{SITE},https://shop.example.com,https://X.io")
 
     assert lines(seen(tmp_path, Standing(), monkeypatch), "service pages") == [
         ("wrong", "https://shop.example.com is refused")
@@ -152,13 +177,13 @@ def test_a_service_that_lets_everybody_in(tmp_path: Path, monkeypatch: pytest.Mo
 def test_origins_are_looked_at_where_no_service_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PREDICT_CORS_ORIGINS", f"{SITE},https://x.io/,*")
+    monkeypatch.setenv("PREDICT_CORS_ORIGINS", f"{SITE},https://x.io:443,*")
 
     report = look(tmp_path, service.checks)
 
-    said = "PREDICT_CORS_ORIGINS names https://x.io/, which no browser sends: it ends with a slash"
+    said = "PREDICT_CORS_ORIGINS names https://x.io:443, which no browser sends: "
     assert lines(report, "service origins") == [
-        ("wrong", said),
+        ("wrong", f"{said}browsers leave out port 443"),
         ("warning", "PREDICT_CORS_ORIGINS is *: every page may ask, and see what is answered"),
     ]
     assert report.findings[0].remedy == "write https://x.io"

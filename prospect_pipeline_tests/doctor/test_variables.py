@@ -58,6 +58,17 @@ def test_half_a_group_is_wrong_and_its_secret_stays_hidden(
     assert SECRET not in str(report.to_dict())
 
 
+@pytest.mark.parametrize("origin", ["https://x.io/", "https://x.io/shop", "x.io", "https://*.x.io"])
+def test_an_origin_that_is_none_is_named_even_where_no_service_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, origin: str
+) -> None:
+    report = seen(monkeypatch, tmp_path, PREDICT_CORS_ORIGINS=f"https://www.example.com,{origin}")
+
+    [(status, found)] = lines(report, "settings values")
+    assert status == "wrong"
+    assert found.startswith(f"PREDICT_CORS_ORIGINS: '{origin}' is no origin.")
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "says"),
     [("PROSPECT_THRESHOLD", "best", "'best'"), ("PROSPECT_ANCHORS", "mine.csv", "nothing says")],
