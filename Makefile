@@ -3,6 +3,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+LOCKED := $(BIN)/uv pip compile --universal --python-version 3.11 --no-emit-index-url --no-header --quiet
 ARGS ?=
 
 # Telemetry of the tools used here stays off.
@@ -13,7 +14,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 # XGBoost's threads give their core away while they wait: spinning, they take it from each other.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: setup run test bench check lock clean
+.PHONY: setup run test bench check lock audit clean
 .DEFAULT_GOAL := run
 
 setup: $(STAMP)
@@ -49,11 +50,23 @@ check: setup
 bench: setup
 	@$(BIN)/python -m prospect_pipeline_tests.benchmarks $(ARGS)
 
-# The versions, and no addresses. NCCL is left out: it serves GPU training over several machines.
-lock: setup
+# The versions, and no addresses. NCCL is left out: it serves GPU training over several machines. What
+# serves is pinned to the same versions, and its xgboost-cpu to that of xgboost.
+lock: $(BIN)/uv
+	@$(LOCKED) pyproject.toml --extra dev \
+	  --no-emit-package nvidia-nccl-cu12 --no-emit-package nvidia-nccl-cu13 -o requirements.lock
+	@{ cat requirements.lock; sed -n 's/^xgboost==/xgboost-cpu==/p' requirements.lock; } | \
+	  $(LOCKED) --group serving --constraints - --no-annotate -o requirements-serving.lock
+
+# Known vulnerabilities of what is pinned, as PyPI tells them; --strict: what is unknown there fails.
+audit: $(BIN)/uv
+	@for lock in requirements.lock requirements-serving.lock; do \
+	  echo "$$lock ..."; \
+	  $(BIN)/uv tool run --quiet pip-audit --strict --no-deps --disable-pip --requirement $$lock || exit 1; \
+	done
+
+$(BIN)/uv: | setup
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
-	  --no-emit-index-url --no-emit-package nvidia-nccl-cu12 --no-emit-package nvidia-nccl-cu13 --no-header --quiet -o requirements.lock
 
 clean:
 	@rm -rf $(VENV)

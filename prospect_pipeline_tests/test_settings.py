@@ -355,10 +355,10 @@ def test_every_bad_value_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_list_is_written_with_commas(
     monkeypatch: pytest.MonkeyPatch, written: str, names: tuple[str, ...]
 ) -> None:
-    put(monkeypatch, {"PROSPECT_APP_IDS": written, "PREDICT_CORS_ORIGINS": written})
+    put(monkeypatch, {"PROSPECT_APP_IDS": written, "PROSPECT_EXCLUDED_EVENTS": written})
 
     assert TrainingSettings.load().app_ids == names
-    assert ServingSettings.load().cors_origins == names
+    assert TrainingSettings.load().excluded_events == names
 
 
 def test_a_list_keeps_its_default_next_to_one_that_is_set(
@@ -484,3 +484,40 @@ def test_a_moment_of_another_zone_becomes_utc() -> None:
     assert parse_moment(NOON.astimezone(zone).isoformat()).isoformat() == (
         "2026-05-01T12:00:00+00:00"
     )
+
+
+@pytest.mark.parametrize(
+    "origins",
+    ["https://www.example.com", "http://localhost:8088, https://a.example.com", "*", ""],
+)
+def test_origins_are_written_as_browsers_send_them(origins: str) -> None:
+    assert ServingSettings.load(cors_origins=origins).cors_origins == tuple(
+        each.strip() for each in origins.split(",") if each
+    )
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["www.example.com", "https://www.example.com/", "https://a.io/x", "https://*.a.io", "ftp://a"],
+)
+def test_what_no_browser_sends_is_no_origin(origin: str) -> None:
+    assert refusal(ServingSettings, cors_origins=f"https://ok.io,{origin}") == (
+        f"PREDICT_CORS_ORIGINS: '{origin}' is no origin. Write it as a browser sends it: scheme, "
+        "host, and a port where there is one, such as https://www.example.com"
+    )
+
+
+def test_a_key_that_can_be_guessed_is_refused_and_not_shown() -> None:
+    said = refusal(ServingSettings, api_key=f"{SECRET}-of-many-letters,short")
+
+    assert said.startswith("PREDICT_API_KEY: a key has 5 characters, 16 at least are expected.")
+    assert SECRET not in said
+    assert "short" not in said
+
+
+def test_of_several_keys_the_first_is_sent() -> None:
+    assert ServingSettings.load().first_key is None
+    settings = ServingSettings.load(api_key=f"{SECRET}-of-this-month, {SECRET}-of-the-next")
+
+    assert settings.first_key == f"{SECRET}-of-this-month"
+    assert SECRET not in repr(settings)

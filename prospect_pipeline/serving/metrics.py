@@ -43,14 +43,19 @@ class Metrics:
     loaded: Gauge
     registered: Gauge
 
-    def model_used(self, used: LoadedModel, before: LoadedModel | None) -> None:
-        """Say which version is in use, and since when."""
+    def model_taken(self, used: LoadedModel, before: LoadedModel | None) -> None:
+        """Say which version is in use now, and since when."""
+        self.swaps.labels("taken").inc()
         if before is not None:
             self.model.labels(before.identity.name, before.identity.version).set(0)
         self.model.labels(used.identity.name, used.identity.version).set(1)
         self.loaded.set(time.time())
         if used.registered is not None:
             self.registered.set(used.registered.timestamp())
+
+    def model_stays(self) -> None:
+        """Say that the one that is meant could not be taken."""
+        self.swaps.labels("failed").inc()
 
 
 @functools.cache
@@ -71,7 +76,7 @@ def metrics() -> Metrics:
         histogram("score", "Scores that were given.", SCORES),
         histogram("shared_reads", "Visitors of one call to Signals.", READS),
         Counter("prospect_outcomes", "Answers by what came of them.", ("endpoint", "outcome")),
-        Counter("prospect_model_swaps", "Newer models taken.", ("result",)),
+        Counter("prospect_model_swaps", "Models that were meant: taken or failed.", ("result",)),
         gauge("in_flight", "Requests being answered now.", "livesum"),
         gauge("signals_breaker_open", "Workers that leave Signals alone for now.", "livesum"),
         gauge("model_info", "Which version is in use: 1.", "mostrecent", "name", "version"),

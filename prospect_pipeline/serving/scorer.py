@@ -12,12 +12,10 @@ from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.errors import NoModel, ProspectError, SignalsError
 from prospect_pipeline.registry.kept import KeptModel
 from prospect_pipeline.registry.store import LoadedModel, Registry
+from prospect_pipeline.serving.metrics import Metrics
 
 Published = Callable[[GroupVersion], Awaitable[bool]]
 """Says whether Signals has a group's version published; raises SignalsError where it cannot say."""
-
-Notice = Callable[[LoadedModel, LoadedModel | None], None]
-"""Is told of a version that is taken into use, and of the one before."""
 
 logger = logging.getLogger("prospect.scorer")
 
@@ -34,12 +32,12 @@ class Scorer:
         registry: Registry,
         selector: str | None,
         kept: KeptModel | None = None,
-        notice: Notice = lambda _used, _before: None,
+        metrics: Metrics | None = None,
     ) -> None:
         self.registry = registry
         self.selector = selector
         self.kept = kept
-        self.notice = notice
+        self.metrics = metrics
         self.problem: str | None = None
         self._loaded: LoadedModel | None = None
         self._waiting: LoadedModel | None = None
@@ -138,12 +136,15 @@ class Scorer:
             )
 
     def _use(self, loaded: LoadedModel) -> None:
-        self.notice(loaded, self._loaded)
+        if self.metrics is not None:
+            self.metrics.model_taken(loaded, self._loaded)
         self._loaded, self._waiting, self.problem = loaded, None, None
         identity = loaded.identity
         logger.info("Model %s version %s is in use", identity.name, identity.version)
 
     def _stay(self, error: Exception) -> None:
+        if self.metrics is not None:
+            self.metrics.model_stays()
         known = isinstance(error, ProspectError)
         problem = str(error) if known else f"loading failed unexpectedly ({type(error).__name__})"
         if problem != self.problem:

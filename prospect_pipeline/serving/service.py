@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp
 
-from prospect_pipeline.errors import ProspectError, SignalsError
+from prospect_pipeline.errors import ProspectError, SettingsError, SignalsError
 from prospect_pipeline.registry.kept import KeptModel
 from prospect_pipeline.registry.store import Registry
 from prospect_pipeline.serving import answers, logs
@@ -62,6 +62,15 @@ BATCH_BYTES_EACH = 1024
 SWITCH_SECONDS = 0.0005
 """How soon a thread gives way: while a newer model is loaded, requests wait so long for a turn."""
 
+SETTINGS = (
+    Clock,
+    DataSettings,
+    DefinitionSettings,
+    RegistrySettings,
+    ServingSettings,
+    SignalsSettings,
+)
+
 logger = logging.getLogger("prospect.service")
 
 
@@ -69,7 +78,12 @@ class OpenService(bentoml.Service):  # type: ignore[misc]
     """A service whose hot path does not go through BentoML's middlewares."""
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
-        """Return BentoML's application behind the edge."""
+        """Return BentoML's application behind the edge; ends the process where settings are bad."""
+        try:
+            for settings in SETTINGS:
+                settings.load()
+        except SettingsError as error:
+            sys.exit(f"Error: {error}")
         inner = super().to_asgi(is_main)
         return Edge(inner, lambda: bentoml.get_current_service().endpoints())
 
@@ -104,7 +118,7 @@ class ProspectScoring:
             Registry(registry, data),
             registry.version,
             KeptModel(registry, data),
-            self.metrics.model_used,
+            self.metrics,
         )
         self.attributes = OnlineAttributes(
             lambda: connection(signals, data),

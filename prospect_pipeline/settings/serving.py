@@ -63,6 +63,11 @@ class ServingSettings(_Settings):
         0.5, validation_alias="PREDICT_INTERVENTION_THRESHOLD"
     )
 
+    @property
+    def first_key(self) -> str | None:
+        """What to send to a service of these settings, None where it wants no key."""
+        return self.api_key.get_secret_value().split(",")[0].strip() if self.api_key else None
+
     @field_validator("cors_origins")
     @classmethod
     def _origins_as_browsers_send_them(cls, origins: tuple[str, ...]) -> tuple[str, ...]:

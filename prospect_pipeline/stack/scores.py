@@ -9,7 +9,7 @@ import requests
 
 from prospect_pipeline.errors import StackError
 from prospect_pipeline.redaction import shown_address
-from prospect_pipeline.settings import AutomationSettings, DataSettings
+from prospect_pipeline.settings import AutomationSettings, DataSettings, ServingSettings
 from prospect_pipeline.stack.processes import answers
 
 
@@ -50,13 +50,18 @@ def service_url(data: DataSettings) -> str:
 def fetch_score(
     url: str, domain_userid: str, *, explain: bool = False, dry_run: bool = False
 ) -> dict[str, Any]:
-    """Ask the service for one visitor's score; raises StackError where it gives none."""
+    """Ask the service for one visitor's score; raises StackError where it gives none.
+
+    Where the service wants a key, it is the one that is set here too (PREDICT_API_KEY).
+    """
     body: dict[str, Any] = {"domain_userid": domain_userid, "explain": explain}
     if dry_run:
         body["dry_run"] = True
     shown = shown_address(url)
+    key = ServingSettings.load().first_key
+    headers = {"Authorization": f"Bearer {key}"} if key else None
     try:
-        reply = requests.post(f"{url.rstrip('/')}/predict", json=body, timeout=10)
+        reply = requests.post(f"{url.rstrip('/')}/predict", json=body, headers=headers, timeout=10)
         answer: dict[str, Any] = reply.json()
     except requests.RequestException as error:
         raise StackError(

@@ -1,104 +1,75 @@
-"""Measure, and print a table. Nothing is asserted about absolute time.
+"""Measure, and print a table. Nothing is asserted: what is wanted of a ratio stands beside it.
 
-``--large`` adds the training set of 100 million events (about 20 minutes and 15 GB of disk).
+``--large`` adds the training set of 100 million events (about 20 minutes and 15 GB of disk),
+``--long`` a run of 300,000 requests to the service.
 """
 
-import statistics
+import argparse
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-import xgboost
 from rich.console import Console
 from rich.table import Table
 
-from prospect_pipeline import features
-from prospect_pipeline.attributes import prospect
-from prospect_pipeline.encoder import Encoder
 from prospect_pipeline.sandbox.generator import generate
-from prospect_pipeline.scoring import ScoringModel
-from prospect_pipeline.settings import DefinitionSettings, TrainingSettings
-from prospect_pipeline.warehouse.base import DatasetRequest
-from prospect_pipeline.warehouse.duckdb import DuckDBWarehouse
-from prospect_pipeline_tests.benchmarks import collecting, shapes, training
+from prospect_pipeline_tests.benchmarks import collecting, load, serving, shapes, training
 
 END = datetime(2026, 5, 1, tzinfo=UTC)
 USERS = 80_000
-CALLS = 2000
-GROUP = prospect.attribute_group(DefinitionSettings.load())
+CONSOLE = Console(width=160)
+PARTS = ("serving", "collecting", "training")
 
 
-def seconds(work: Callable[[], object], times: int = 3) -> float:
-    """Return the median time of a piece of work."""
-    measured = []
-    for _ in range(times):
-        started = time.perf_counter()
-        work()
-        measured.append(time.perf_counter() - started)
-    return statistics.median(measured)
+def generating(table: Table, folder: Path) -> None:
+    """Add a row: generated events."""
+    started = time.perf_counter()
+    made = generate(USERS, 0, END, folder / "events.parquet")
+    took = time.perf_counter() - started
+    table.add_row("generate events", f"{made.events:,} in {took:.1f} s")
 
 
-def score(table: Table, events: Path) -> None:
-    """Add a row: one score from attributes, against the model alone."""
-    request = DatasetRequest(GROUP, TrainingSettings.load(cohort="all"))
-    frame = DuckDBWarehouse(events).training_set(request).table.slice(0, 20_000).to_pandas()
-    encoder = Encoder.fit(frame)
-    matrix = encoder.encode(frame)
-    data = xgboost.DMatrix(
-        matrix,
-        frame["label"],
-        feature_names=encoder.names,
-        feature_types=encoder.types,
-        enable_categorical=True,
-    )
-    booster = xgboost.train({"objective": "binary:logistic", "nthread": 1}, data, 60)
-    model = ScoringModel(booster, encoder)
-    raw = {a.name: 3 if a.aggregation == "counter" else None for a in GROUP.attributes}
-    row = np.ascontiguousarray(matrix[:1])
+def training_sets(table: Table, folder: Path, *, large: bool) -> None:
+    """Add rows: training sets. The heavy one leaves the machine short of memory for a while."""
+    for name, shape, joins in (("many", shapes.MANY, 3), ("heavy", shapes.HEAVY, 1)):
+        CONSOLE.print(f"Training sets of {shape[0]:,} events, the self join among them ...")
+        training.compare(table, name, shape, folder, joins)
+    training.scale(table, folder, large=large)
 
-    def predict() -> None:
-        for _ in range(CALLS):
-            booster.inplace_predict(row, validate_features=False)
 
-    def score_one() -> None:
-        for _ in range(CALLS):
-            model.score_one(features.vector(raw, END))
-
-    alone, whole = seconds(predict) / CALLS, seconds(score_one) / CALLS
-    table.add_row(
-        "score: attributes in, probability out",
-        f"{whole * 1e6:.0f} µs",
-        f"inplace_predict: {alone * 1e6:.0f} µs",
-        f"{whole / alone:.2f}",
-    )
+def asked_for() -> argparse.Namespace:
+    """Return what the command line asks for."""
+    parser = argparse.ArgumentParser(prog="make bench", description="Measure, and print a table.")
+    parser.add_argument("--only", choices=PARTS, help="measure this part alone")
+    parser.add_argument("--large", action="store_true", help="add 100,000,000 events")
+    parser.add_argument("--long", action="store_true", help="ask the service 300,000 times in all")
+    return parser.parse_args()
 
 
 def main() -> None:
-    """Run every benchmark."""
-    table = Table(
-        "what", "measured", "against", "ratio", title="prospect scoring", title_justify="left"
-    )
-    console = Console(width=160)
+    """Run every benchmark, or one part."""
+    asked = asked_for()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is ended
+    parts = (asked.only,) if asked.only else PARTS
+    title = f"prospect scoring; the service's load by {load.BY}"
+    table = Table("what", "measured", "against", "ratio", "wanted", title=title)
+    table.title_justify = "left"
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        path = folder / "events.parquet"
-        started = time.perf_counter()
-        made = generate(USERS, 0, END, path)
-        generating = time.perf_counter() - started
-        table.add_row("generate events", f"{made.events:,} in {generating:.1f} s", "", "")
-        score(table, path)
-        collecting.collect(table)
-        console.print(table)
-        # The heavy one last: its self join leaves the machine short of memory for a while.
-        for name, shape, joins in (("many", shapes.MANY, 3), ("heavy", shapes.HEAVY, 1)):
-            console.print(f"Training sets of {shape[0]:,} events, the self join among them ...")
-            training.compare(table, name, shape, folder, joins)
-        training.scale(table, folder, large="--large" in sys.argv)
-    console.print(table)
+        if "serving" in parts:
+            CONSOLE.print("The scoring service, about four minutes ...")
+            serving.serve(table, long=asked.long)
+        if "collecting" in parts:
+            collecting.collect(table)
+        if "training" in parts:
+            if "serving" in parts:
+                CONSOLE.print(table)
+            generating(table, folder)
+            training_sets(table, folder, large=asked.large)
+    CONSOLE.print(table)
 
 
 if __name__ == "__main__":

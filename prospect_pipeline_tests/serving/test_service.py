@@ -622,3 +622,13 @@ def test_without_a_local_signals_it_is_said_how_to_start_one(
 
     assert found["code"] == "signals_unavailable"
     assert "prospect sandbox" in found["message"]
+
+
+def test_a_bad_setting_ends_the_worker_with_one_message(folder: Path, tmp_path: Path) -> None:
+    with (
+        pytest.raises(SystemExit) as ended,
+        service(folder, tmp_path, PREDICT_RATE_LIMIT="many"),
+    ):
+        pass
+
+    assert str(ended.value).startswith("Error: PREDICT_RATE_LIMIT: Input should be a valid integer")
