@@ -19,7 +19,8 @@
      │   ├─ RegistryRefused        answered, and would refuse the same call again
      │   ├─ DamagedModel           a version is there and cannot be loaded
      │   └─ NoModel                there is no such model version
-     └─ StackError                 a process of the running system did not start or died
+     ├─ StackError                 a process of the running system did not start or died
+     └─ NoAnswer                   an address that `prospect doctor` looks at does not answer
 
 The command line prints the message of any of these and exits with status 1.
 """
@@ -100,3 +101,7 @@ class NoModel(RegistryError):
 
 class StackError(ProspectError):
     """A process of the running system did not start, or died."""
+
+
+class NoAnswer(ProspectError):
+    """An address that `prospect doctor` looks at does not answer."""

@@ -81,4 +81,4 @@ def known_secrets() -> Iterator[tuple[str, str]]:
             if isinstance(value, SecretStr) and len(value.get_secret_value()) >= LEAST:
                 yield value.get_secret_value(), HIDDEN
             elif isinstance(value, str) and "://" in value:
-                yield value, shown_address(value)
+                yield value.rstrip("/"), shown_address(value)  # a path may follow

@@ -116,6 +116,16 @@ def test_what_the_settings_keep_secret_is_hidden_wherever_it_stands(
     assert told.endswith("!")
 
 
+def test_a_path_stays_a_path_behind_an_address_of_the_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.local/")
+
+    assert without_secrets("http://mlflow.local/health is away") == (
+        "http://mlflow.local/health is away"
+    )
+
+
 @pytest.mark.parametrize("address", ADDRESSES[:7])
 def test_a_registry_that_cannot_be_used_is_named_without_its_password(
     tmp_path: Path, address: Any

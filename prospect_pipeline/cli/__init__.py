@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from prospect_pipeline.cli import data, models, running
+from prospect_pipeline.cli import data, examining, models, running
 from prospect_pipeline.errors import ProspectError
 
 
@@ -34,6 +34,6 @@ def cli() -> None:
 for command in (
     running.run, running.sandbox, running.score,
     data.events, data.dataset, data.sql,
-    models.evaluate, models.promote, models.rollback,
+    models.evaluate, models.promote, models.rollback, examining.doctor,
 ):  # fmt: skip
     cli.add_command(command)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import dagster as dg
 import pandas as pd
@@ -33,6 +33,9 @@ from prospect_pipeline.signals.connection import Connection, connection
 from prospect_pipeline.warehouse.base import Warehouse
 from prospect_pipeline.warehouse.duckdb import DuckDBWarehouse, embedded_events
 from prospect_pipeline.writing import whole_file
+
+if TYPE_CHECKING:
+    from prospect_pipeline.warehouse.snowflake import SnowflakeWarehouse
 
 KEPT_SECONDS = 7 * 24 * 3600
 PARENT_TAG, ROOT_TAG = "dagster/parent_run_id", "dagster/root_run_id"
@@ -80,7 +83,7 @@ class WarehouseResource(dg.ConfigurableResource[Any]):
         settings = SnowflakeSettings.load()
         if not settings.configured:
             return DuckDBWarehouse(self.events)
-        return _snowflake(settings, self._run_id)
+        return snowflake(settings, self._run_id)
 
     @property
     def events(self) -> Path:
@@ -88,7 +91,7 @@ class WarehouseResource(dg.ConfigurableResource[Any]):
         return embedded_events(DataSettings.load())
 
 
-def _snowflake(settings: SnowflakeSettings, run_id: str | None) -> Warehouse:
+def snowflake(settings: SnowflakeSettings, run_id: str | None) -> SnowflakeWarehouse:
     """Return the warehouse over dagster-snowflake's own resource."""
     from dagster_snowflake import SnowflakeResource  # seconds to import, and seldom needed
 

@@ -36,6 +36,11 @@ class DataSettings(_Settings):
         """The data directory as an absolute path."""
         return self.data_dir.expanduser().resolve()
 
+    @property
+    def run_file(self) -> Path:
+        """Where `prospect run` says, as long as it runs, at which address each service is."""
+        return self.root / "run.json"
+
 
 class Clock(_Settings):
     """What everything takes as now: the wall clock, the last event, or a fixed moment."""

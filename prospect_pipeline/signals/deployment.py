@@ -20,7 +20,7 @@ from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.errors import DefinitionConflict, SignalsError, SignalsUnavailable
 
 SDK = Signals | SignalsSandbox
-Action = Literal["create", "publish", "update", "unchanged"]
+Action = Literal["create", "publish", "update", "unchanged", "refuse"]
 Body = dict[str, Any]
 T = TypeVar("T")
 
@@ -30,26 +30,30 @@ DEFINING = ("attribute_key", "attributes", "ttl", "fields", "batch_source")
 
 @dataclass(frozen=True)
 class Change:
-    """What is to be done with one object, and what differs where something does."""
+    """What is to be done with one object, and what differs where something does.
+
+    A published version of another definition is refused: ``conflict`` says why, and what to do.
+    """
 
     kind: Literal["attribute group", "service"]
     name: str
     version: int | None
     action: Action
     differs: tuple[str, ...] = ()
+    conflict: str = ""
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """What a deployment found and did."""
+    """What a deployment found, and did or would do."""
 
-    changes: tuple[Change, ...]
+    changes: tuple[Change, Change]
     backfill_since: datetime | None
     warnings: tuple[str, ...]
 
     @property
     def changed(self) -> bool:
-        """Whether anything was published."""
+        """Whether anything was, or would be, published."""
         return any(change.action != "unchanged" for change in self.changes)
 
 
@@ -59,20 +63,32 @@ def deploy(signals: SDK, group: StreamAttributeGroup, service: Service) -> Deplo
     Raises DefinitionConflict where a published version differs, SignalsUnavailable or
     SignalsError where Signals does not answer or refuses; then nothing was changed.
     """
-    known_group = call(lambda: signals.get_attribute_group(group.name, group.version))
-    known_service = call(lambda: signals.registry.get_service(service.name))
-    kept, warnings = _backfill(group, known_group)
-    changes = (_group_change(group, known_group), _service_change(service, known_service))
+    planned = plan(signals, group, service)
+    group_change, service_change = planned.changes
+    if group_change.action == "refuse":
+        raise DefinitionConflict(group_change.conflict)
     wanted: list[RegistryObject] = [
         item.model_copy(update=update)
         for item, change, update in (
-            (group, changes[0], {"backfill_since_tstamp": kept}),
-            (service, changes[1], {}),
+            (group, group_change, {"backfill_since_tstamp": planned.backfill_since}),
+            (service, service_change, {}),
         )
         if change.action != "unchanged"
     ]
     if wanted:
         call(lambda: signals.publish(wanted))
+    return planned
+
+
+def plan(signals: SDK, group: StreamAttributeGroup, service: Service) -> Deployment:
+    """Return what deploying would do, and change nothing.
+
+    Raises SignalsUnavailable or SignalsError where Signals does not answer or refuses.
+    """
+    known_group = call(lambda: signals.get_attribute_group(group.name, group.version))
+    known_service = call(lambda: signals.registry.get_service(service.name))
+    kept, warnings = _backfill(group, known_group)
+    changes = (_group_change(group, known_group), _service_change(service, known_service))
     return Deployment(changes, kept, tuple(warnings))
 
 
@@ -114,11 +130,12 @@ def _group_change(group: StreamAttributeGroup, known: BaseModel | None) -> Chang
     differs = tuple(field for field in DEFINING if _norm(wanted, field) != _norm(found, field))
     published = bool(found.get("is_published"))
     if differs and published:
-        raise DefinitionConflict(
+        conflict = (
             f"Attribute group '{group.name}' version {group.version} is published with another "
             f"definition ({_difference(wanted, found)}). Raise SIGNALS_GROUP_VERSION to "
             f"{(group.version or 1) + 1} to publish the new one beside it, or restore the old one."
         )
+        return Change("attribute group", group.name, group.version, "refuse", differs, conflict)
     action: Action = "update" if differs else "unchanged" if published else "publish"
     if action == "unchanged":
         differs = tuple(f for f in ("owner", "description") if wanted.get(f) != found.get(f))

@@ -33,7 +33,7 @@ from prospect_pipeline.stack.console import Console
 from prospect_pipeline.stack.dagster_runs import DagsterRuns
 from prospect_pipeline.stack.demo import in_child, load_events, sample_visitors
 from prospect_pipeline.stack.processes import Processes, base_environment
-from prospect_pipeline.stack.scores import RUN_FILE, fetch_score
+from prospect_pipeline.stack.scores import fetch_score
 from prospect_pipeline.training.threshold import Rule
 from prospect_pipeline.writing import whole_file
 
@@ -209,7 +209,7 @@ class Run:
     @contextlib.contextmanager
     def _announced(self, ports: services.Ports) -> Iterator[dict[str, str]]:
         """Say in ``run.json`` where everything is, as long as it is."""
-        path = self.options.data.root / RUN_FILE
+        path = self.options.data.run_file
         found = services.addresses(ports, self.options.data)
         with whole_file(path, private=True) as unfinished:
             unfinished.write_text(json.dumps(found, indent=2))

@@ -12,8 +12,6 @@ from prospect_pipeline.redaction import shown_address
 from prospect_pipeline.settings import AutomationSettings, DataSettings, ServingSettings
 from prospect_pipeline.stack.processes import answers
 
-RUN_FILE = "run.json"
-
 
 class RunningService:
     """The scoring service: PREDICT_URL, else the one of the running system."""
@@ -39,7 +37,7 @@ class RunningService:
 
 def service_url(data: DataSettings) -> str:
     """Return the address of the running service; raises StackError where none runs."""
-    path = data.root / RUN_FILE
+    path = data.run_file
     try:
         return str(json.loads(path.read_text())["predict"])
     except (OSError, ValueError, KeyError):

@@ -76,6 +76,14 @@ class SnowflakeWarehouse:
         with self._connected() as connection:
             return self._span(connection, until)
 
+    def columns(self) -> set[str]:
+        """Return the table's columns in lower case; raises EventsError where it is not to be read.
+
+        Nothing is read of the table but what it is called.
+        """
+        with self._connected() as connection:
+            return _columns(connection, self.table)
+
     def training_set(self, request: DatasetRequest, progress: Progress = silent) -> TrainingSet:
         """Build a training set; raises EventsError, AnchorsError or DefinitionError."""
         with self._connected() as connection:
@@ -83,7 +91,7 @@ class SnowflakeWarehouse:
             as_of = request.settings.as_of_moment or just_after(
                 span, lambda until: self._span(connection, until)
             )
-            there = self._columns(connection, request)
+            there = self._whole(_columns(connection, self.table), request)
             anchoring = request.anchoring(as_of).over(there)
             query = TrainingQuery(
                 request.group,
@@ -144,9 +152,8 @@ class SnowflakeWarehouse:
             )
         return EventSpan(events, _utc(first), _utc(last))
 
-    def _columns(self, connection: Any, request: DatasetRequest) -> set[str]:
-        described = _run(connection, f"SELECT * FROM {self.table} LIMIT 0").description
-        there = {column[0].lower() for column in described}
+    def _whole(self, there: set[str], request: DatasetRequest) -> set[str]:
+        """Return the table's columns; raises EventsError where a required one is missing."""
         required = (*REQUIRED, key_source(request.group.attribute_key).column)
         missing = [column for column in required if column not in there]
         if missing:
@@ -205,6 +212,11 @@ class SnowflakeWarehouse:
         )
         parts = [_cast(batch, schema) for batch in _batches(found)]
         return pa.concat_tables(parts) if parts else schema.empty_table()
+
+
+def _columns(connection: Any, table: str) -> set[str]:
+    described = _run(connection, f"SELECT * FROM {table} LIMIT 0").description
+    return {column[0].lower() for column in described}
 
 
 def _stored(title: str) -> str:

@@ -21,7 +21,7 @@ from prospect_pipeline.registry.champions import Champions
 from prospect_pipeline.registry.store import Registry
 from prospect_pipeline.sandbox.store import EventStore
 from prospect_pipeline.settings import DataSettings, RegistrySettings
-from prospect_pipeline.stack.scores import RUN_FILE, RunningService
+from prospect_pipeline.stack.scores import RunningService
 from prospect_pipeline_tests.events import DAY, NOW, event, write
 from prospect_pipeline_tests.registry.models import register, register_champion, tiny_model
 from prospect_pipeline_tests.sandbox.conftest import TOKEN, signals_over
@@ -234,7 +234,7 @@ def test_a_service_that_is_named_and_away_warns(
 def test_a_system_that_was_killed_leaves_an_address_where_nothing_runs(
     registry: Registry,
 ) -> None:
-    path = DataSettings.load().root / RUN_FILE
+    path = DataSettings.load().run_file
     path.write_text('{"predict": "http://127.0.0.1:1"}')
 
     try:

@@ -1,0 +1,180 @@
+"""Signals: reached, let in, published as defined, and quick enough."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from prospect_pipeline.attributes import prospect
+from prospect_pipeline.attributes.version import GroupVersion
+from prospect_pipeline.doctor.report import Answer, Check, ok, unused, warning, wrong
+from prospect_pipeline.doctor.system import System
+from prospect_pipeline.doctor.web import reach
+from prospect_pipeline.errors import SignalsUnavailable
+from prospect_pipeline.settings import DataSettings, DefinitionSettings, SignalsSettings
+from prospect_pipeline.signals.client import OnlineAttributes
+from prospect_pipeline.signals.deployment import Change, Deployment, plan
+
+if TYPE_CHECKING:
+    from prospect_pipeline.signals.connection import Connection
+
+AREA = "Signals"
+ADDRESS, CREDENTIALS = f"{AREA} address", f"{AREA} credentials"
+PUBLISH = "dagster job execute -m prospect_pipeline.definitions -j deploy_configuration"
+NOBODY = "prospect-doctor-nobody"
+KEY = "domain_userid"
+READS = 5
+PATIENCE_MS = 3000
+"""Far above any budget: how slow a read is can then be said."""
+
+KINDS = {"signals": "Snowplow Signals", "sandbox": "a sandbox", "local": "the local Signals"}
+ADDRESSES = {
+    "signals": "check SP_API_URL and the network",
+    "sandbox": "check SP_SANDBOX_URL and the network",
+    "local": "start it: prospect sandbox (or the whole system: prospect run)",
+}
+KEYS = {
+    "signals": "check SP_API_KEY, SP_API_KEY_ID and SP_ORG_ID",
+    "sandbox": "check SP_SANDBOX_TOKEN",
+    "local": "end what listens there, and start the local one anew: prospect sandbox",
+}
+
+
+def checks(system: System) -> list[Check]:
+    """Return the checks of Signals."""
+    seen = _Signals(system)
+    kind = system[SignalsSettings].target
+    known = (CREDENTIALS,)
+    return [
+        Check(AREA, "address", seen.address, ADDRESSES[kind]),
+        Check(AREA, "credentials", seen.credentials, KEYS[kind], after=(ADDRESS,)),
+        Check(AREA, "attributes", seen.group, f"publish them: {PUBLISH}", after=known),
+        Check(AREA, "backfill", seen.backfill, "", after=(f"{AREA} attributes",)),
+        Check(AREA, "service", seen.service, f"publish it: {PUBLISH}", after=known),
+        Check(
+            AREA,
+            "read",
+            seen.read,
+            "see Signals' status, and that the attributes are published",
+            after=(f"{AREA} attributes",),
+        ),
+    ]
+
+
+class _Signals:
+    """Signals, as it answers to what is defined here."""
+
+    def __init__(self, system: System) -> None:
+        self.system = system
+        self.settings = system[SignalsSettings]
+        self.definition = system[DefinitionSettings]
+
+    @property
+    def at(self) -> Connection:
+        return self.system.signals
+
+    @cached_property
+    def planned(self) -> Deployment:
+        """What a deployment would do; nothing is published."""
+        defined = prospect.attribute_group(self.definition), prospect.service(self.definition)
+        return plan(self.at.sdk(), *defined)
+
+    def address(self) -> Answer:
+        try:
+            reach(self.at.url)
+        except SignalsUnavailable:
+            root = self.system[DataSettings].root
+            return wrong(f"no local Signals runs for {root}", ADDRESSES["local"])
+        return ok(f"{KINDS[self.at.kind]} answers at {self.at.url}")
+
+    def credentials(self) -> Answer:
+        try:
+            if self.at.credentials is not None:
+                asyncio.run(self._token())
+            _ = self.planned  # the first that is asked with them
+        except SignalsUnavailable as error:  # it says nothing of the credentials
+            return wrong(str(error), ADDRESSES[self.at.kind])
+        return ok("a token was fetched, and taken" if self.at.credentials else "the token is taken")
+
+    def group(self) -> Answer:
+        change = self.planned.changes[0]
+        what = f"{change.name} version {change.version}"
+        if change.action == "refuse":
+            return wrong(change.conflict, f"raise SIGNALS_GROUP_VERSION, then publish: {PUBLISH}")
+        return _published(change, what)
+
+    def service(self) -> Answer:
+        change = self.planned.changes[1]
+        return _published(change, change.name)
+
+    def backfill(self) -> Answer:
+        since = self.planned.backfill_since
+        if self.at.kind == "local":
+            return unused("the local Signals counts every event that it holds")
+        if since is None:
+            return warning(
+                "no backfill date: Signals counts only since the attributes were published, so for "
+                "30 days it serves less than was trained on",
+                "set SIGNALS_BACKFILL_SINCE to a date at least 30 days ago before publishing; for "
+                "a version that is published, raise SIGNALS_GROUP_VERSION too",
+            )
+        if self.planned.warnings:
+            return warning(self.planned.warnings[0], "set SIGNALS_BACKFILL_SINCE as published")
+        return ok(f"Signals counts since {since:%Y-%m-%d}")
+
+    def read(self) -> Answer:
+        group = GroupVersion.of(prospect.attribute_group(self.definition))
+        there, took = asyncio.run(self._read(group))
+        missing = [name for name in group.attributes if name not in there]
+        if missing:
+            return wrong(f"it answers without {', '.join(missing)}", f"publish them: {PUBLISH}")
+        return judged(took, self.settings.timeout_ms)
+
+    async def _token(self) -> None:
+        online = self._online()
+        try:
+            await online.renew()
+        finally:
+            await online.close()
+
+    async def _read(self, group: GroupVersion) -> tuple[set[str], float]:
+        """Return the names of what a read gives, and the milliseconds that a later one takes."""
+        online = self._online()
+        try:
+            values = await online.read(NOBODY, group)  # connects, and looks the group up
+            took = [await _timed(online, group) for _ in range(READS)]
+        finally:
+            await online.close()
+        return set(values.attributes), statistics.median(took)
+
+    def _online(self) -> OnlineAttributes:
+        return OnlineAttributes(lambda: self.at, self.definition.service_name, KEY, PATIENCE_MS)
+
+
+def judged(took: float, budget: int) -> Answer:
+    """Judge how many milliseconds a read takes by what the scoring service allows."""
+    found = f"a read takes {took:.1f} ms of the {budget} ms that are allowed"
+    if took > budget:
+        return wrong(found, "run nearer to Signals, or allow more: SIGNALS_TIMEOUT_MS")
+    if took > budget / 2:
+        return warning(found, "run nearer to Signals, or allow more: SIGNALS_TIMEOUT_MS")
+    return ok(found)
+
+
+async def _timed(online: OnlineAttributes, group: GroupVersion) -> float:
+    started = time.perf_counter()
+    await online.read(NOBODY, group)
+    return (time.perf_counter() - started) * 1000
+
+
+def _published(change: Change, what: str) -> Answer:
+    if change.action == "unchanged":
+        return ok(f"{what} is published as it is defined")
+    if change.action == "update":
+        found = f"{what} differs from what is defined in {', '.join(change.differs)}"
+        harmless = set(change.differs) <= {"owner", "description"}
+        return (warning if harmless else wrong)(found, f"publish it anew: {PUBLISH}")
+    return wrong(f"{what} is not published", f"publish it: {PUBLISH}")

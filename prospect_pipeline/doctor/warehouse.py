@@ -1,0 +1,52 @@
+"""The warehouse: whether there are events to train on, and how old the last one is."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from prospect_pipeline.doctor.report import Answer, Check, ok, warning
+from prospect_pipeline.doctor.system import System
+from prospect_pipeline.errors import EventsError
+from prospect_pipeline.settings import Clock, DataSettings, TrainingSettings
+from prospect_pipeline.warehouse.base import Warehouse
+from prospect_pipeline.warehouse.duckdb import DuckDBWarehouse, embedded_events
+
+AREA = "warehouse"
+FILL = "load some: prospect run --events FILE (without a file it generates visitors)"
+SECONDS = 60
+
+
+def checks(system: System) -> list[Check]:
+    """Return the checks of the embedded warehouse."""
+    return [Check(AREA, "events", lambda: _embedded(system), FILL, seconds=SECONDS)]
+
+
+def last_event(warehouse: Warehouse, system: System) -> Answer:
+    """Judge how many events there are, and how old the last one is; raises EventsError for none.
+
+    One that is dated ahead says nothing of whether others arrive.
+    """
+    span = warehouse.span()
+    now = system[Clock].now(span.last)
+    last = span.last if span.last <= now else warehouse.span(until=now).last
+    age, allowed = (now - last) / timedelta(hours=1), system[TrainingSettings].freshness_hours
+    found = (
+        f"{span.events:,} events in {warehouse.place}, the last {last:%Y-%m-%d %H:%M} UTC "
+        f"({age:,.1f} h ago)"
+    )
+    if age <= allowed:
+        return ok(found)
+    return warning(
+        f"{found}: more than {allowed:g} h",
+        "see whether tracking and loading still run, or allow more (PROSPECT_FRESHNESS_HOURS)",
+    )
+
+
+def _embedded(system: System) -> Answer:
+    folder = embedded_events(system[DataSettings])
+    if not folder.is_dir():
+        return warning(f"no events yet: there is no {folder}", FILL)
+    try:
+        return last_event(DuckDBWarehouse(folder), system)
+    except EventsError as error:
+        return warning(str(error), FILL)

@@ -1,0 +1,93 @@
+"""The embedded warehouse: whether there are events, and how old the last one is."""
+
+from pathlib import Path
+
+import pytest
+
+from prospect_pipeline.doctor import rounds, warehouse
+from prospect_pipeline.doctor.report import Finding
+from prospect_pipeline_tests.doctor.looking import look
+from prospect_pipeline_tests.events import DAY, NOW, event, write
+
+
+def seen(tmp_path: Path) -> Finding:
+    [found] = look(tmp_path, warehouse.checks).findings
+    return found
+
+
+@pytest.fixture
+def events(tmp_path: Path) -> Path:
+    folder = tmp_path / "events"
+    folder.mkdir()
+    return folder
+
+
+def test_without_events_it_is_said_how_to_get_some(tmp_path: Path) -> None:
+    found = seen(tmp_path)
+
+    assert (found.status, found.found) == (
+        "warning",
+        f"no events yet: there is no {tmp_path}/events",
+    )
+    assert found.remedy.startswith("load some: prospect run")
+    assert not (tmp_path / "events").exists()
+
+
+def test_a_folder_without_events(tmp_path: Path, events: Path) -> None:
+    found = seen(tmp_path)
+
+    assert found.status == "warning"
+    assert "holds no events" in found.found
+
+
+@pytest.mark.parametrize(
+    ("hours", "status", "says"),
+    [(47, "ok", "(47.0 h ago)"), (49, "warning", "(49.0 h ago): more than 48 h")],
+)
+def test_the_age_of_the_last_event(
+    tmp_path: Path,
+    events: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    hours: int,
+    status: str,
+    says: str,
+) -> None:
+    write([event("a", NOW - DAY), event("b", NOW)], events / "some.parquet")
+    monkeypatch.setenv("PROSPECT_CLOCK", (NOW + DAY / 24 * hours).isoformat())
+
+    found = seen(tmp_path)
+
+    assert found.status == status
+    assert found.found == f"2 events in {events}, the last 2026-05-01 12:00 UTC {says}"
+
+
+def test_an_event_that_is_dated_ahead_says_nothing_of_the_last(
+    tmp_path: Path, events: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write([event("a", NOW - 3 * DAY), event("b", NOW + DAY)], events / "some.parquet")
+    monkeypatch.setenv("PROSPECT_CLOCK", NOW.isoformat())
+
+    found = seen(tmp_path)
+
+    assert found.status == "warning"
+    assert "the last 2026-04-28 12:00 UTC (72.0 h ago)" in found.found
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path, events: Path) -> None:
+    (events / "some.parquet").write_text("no Parquet")
+
+    found = seen(tmp_path)
+
+    assert found.status == "warning"
+    assert "cannot be read" in found.found
+
+
+def test_snowflake_is_looked_at_in_its_place_where_it_is_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SNOWFLAKE_ACCOUNT", "acme")
+
+    report = look(tmp_path, lambda system: rounds.checks(system)[:3])
+
+    assert report.findings[0].status == "wrong"
+    assert "SNOWFLAKE_USER" in report.findings[0].found
