@@ -8,7 +8,6 @@ which serving does without.
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +23,7 @@ from mlflow.models import infer_signature
 
 from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.registry.attempts import Attempts
-from prospect_pipeline.registry.store import ModelVersion, Registry
+from prospect_pipeline.registry.store import ModelVersion, Registry, carried
 from prospect_pipeline.scoring import ScoringModel
 
 
@@ -97,16 +96,9 @@ def _log_model(model: ScoringModel, example: pd.DataFrame, group: GroupVersion |
         model_format="json",  # a damaged UBJSON file makes XGBoost ask for all memory
         signature=infer_signature(encoded, model.score(example)),
         input_example=encoded,
-        metadata=_carried(model, group),
+        metadata=carried(model, group),
         pip_requirements=[f"xgboost=={xgboost.__version__}"],
     )
-
-
-def _carried(model: ScoringModel, group: GroupVersion | None) -> dict[str, str]:
-    """Return what a version carries beside its booster, as JSON."""
-    scoring = {"calibration": vars(model.calibration), "threshold": model.threshold}
-    carried = {"encoder": json.dumps(model.encoder.to_dict()), "scoring": json.dumps(scoring)}
-    return carried | ({"group": group.to_json()} if group else {})
 
 
 def _register(client: MlflowClient, logged: Any, run_id: str, attempts: Attempts) -> ModelVersion:

@@ -15,8 +15,8 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import mlflow
@@ -142,9 +142,16 @@ class Registry:
         """
         uri = f"models:/{version.name}/{version.version}"
         try:
-            with self.connected(), files_that_are_there(), tempfile.TemporaryDirectory() as folder:
+            with (
+                self.connected() as client,
+                files_that_are_there(),
+                tempfile.TemporaryDirectory() as folder,
+            ):
+                found = client.get_model_version(version.name, version.version)
                 mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder)
-                return read_version(Path(folder), version)
+                loaded = read_version(Path(folder), version)
+                registered = datetime.fromtimestamp(found.creation_timestamp / 1000, UTC)
+                return replace(loaded, registered=registered)
         except KeyError:
             raise DamagedModel(
                 f"{version.name} version {version.version} carries no encoder, so it was not "
@@ -227,15 +234,38 @@ def read_version(folder: Path, version: ModelVersion) -> LoadedModel:
     """
     described = yaml.safe_load((folder / "MLmodel").read_text())
     metadata = described.get("metadata") or {}
+    if "encoder" not in metadata:  # somebody else's, whose other files are of no interest
+        raise KeyError("encoder")
+    booster = xgboost.Booster({"nthread": 1}, model_file=folder / BOOSTER_FILE)
+    return assembled(version, booster, metadata)
+
+
+def carried(model: ScoringModel, group: GroupVersion | None) -> dict[str, str]:
+    """Return what a version carries beside its booster, as JSON: what `assembled` reads."""
+    scoring = {"calibration": vars(model.calibration), "threshold": model.threshold}
+    found = {"encoder": json.dumps(model.encoder.to_dict()), "scoring": json.dumps(scoring)}
+    return found | ({"group": group.to_json()} if group else {})
+
+
+def assembled(
+    version: ModelVersion,
+    booster: xgboost.Booster,
+    metadata: Mapping[str, str],
+    registered: datetime | None = None,
+) -> LoadedModel:
+    """Return a version from its booster and what it carries.
+
+    Raises KeyError where it carries no encoder; AttributeError, TypeError or ValueError where what
+    it carries is something else.
+    """
     encoder = Encoder.from_dict(json.loads(metadata["encoder"]))
     scoring = json.loads(metadata.get("scoring", "{}"))
     fitted = {name: float(value) for name, value in scoring.get("calibration", {}).items()}
     threshold = float(scoring.get("threshold", 0.5))
     pinned = metadata.get("group")
     group = GroupVersion.from_json(pinned) if pinned else None
-    booster = xgboost.Booster({"nthread": 1}, model_file=folder / BOOSTER_FILE)
     model = ScoringModel(booster, encoder, Calibration(**fitted), threshold)
-    return LoadedModel(version, model, group)
+    return LoadedModel(version, model, group, registered)
 
 
 def _restore(variables: Mapping[str, str | None]) -> None:

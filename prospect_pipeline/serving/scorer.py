@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from prospect_pipeline import features
 from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.errors import NoModel, ProspectError, SignalsError
+from prospect_pipeline.registry.kept import KeptModel
 from prospect_pipeline.registry.store import LoadedModel, Registry
 
 Published = Callable[[GroupVersion], Awaitable[bool]]
@@ -22,13 +23,22 @@ logger = logging.getLogger("prospect.scorer")
 
 
 class Scorer:
-    """Holds one loaded version at a time; a failed load keeps the one before."""
+    """Holds one loaded version at a time; a failed load keeps the one before.
+
+    Where there is none before, the one that was ``kept`` on the disk stands in: whoever starts anew
+    goes on with what was in use, as those do who were not ended.
+    """
 
     def __init__(
-        self, registry: Registry, selector: str | None, notice: Notice = lambda _used, _before: None
+        self,
+        registry: Registry,
+        selector: str | None,
+        kept: KeptModel | None = None,
+        notice: Notice = lambda _used, _before: None,
     ) -> None:
         self.registry = registry
         self.selector = selector
+        self.kept = kept
         self.notice = notice
         self.problem: str | None = None
         self._loaded: LoadedModel | None = None
@@ -51,9 +61,10 @@ class Scorer:
 
     def refresh(self) -> bool:
         """Load the version that is meant, where another is in use; return whether it changed."""
-        loaded = self._newer()
+        loaded = self._newer() or self._stand_in()
         if loaded is not None:
             self._use(loaded)
+            self._keep(loaded)
         return loaded is not None
 
     async def follow(self, published: Published) -> bool:
@@ -71,6 +82,7 @@ class Scorer:
             self._stay(error)
             return False
         self._use(loaded)
+        await asyncio.to_thread(self._keep, loaded)
         return True
 
     async def watch(self, seconds: float, published: Published) -> None:
@@ -94,6 +106,25 @@ class Scorer:
             self._stay(error)
             return None
         return loaded
+
+    def _stand_in(self) -> LoadedModel | None:
+        """Return the version that was kept on the disk, where there is none in use."""
+        if self.ready or self.kept is None:
+            return None
+        loaded = self.kept.read()
+        if loaded is not None:
+            identity = loaded.identity
+            logger.warning(
+                "Model %s version %s, kept on this disk, stands in: %s",
+                identity.name,
+                identity.version,
+                self.problem,
+            )
+        return loaded
+
+    def _keep(self, loaded: LoadedModel) -> None:
+        if self.kept is not None:
+            self.kept.keep(loaded)
 
     async def _require_published(self, newer: LoadedModel, published: Published) -> None:
         group, used = newer.group, self._loaded

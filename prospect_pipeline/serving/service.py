@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp
 
 from prospect_pipeline.errors import ProspectError, SignalsError
+from prospect_pipeline.registry.kept import KeptModel
 from prospect_pipeline.registry.store import Registry
 from prospect_pipeline.serving import answers, logs
 from prospect_pipeline.serving.answers import Answer
@@ -99,7 +100,12 @@ class ProspectScoring:
         self.full = self.serving.detail == "full"
         self.metrics = metrics()
         self.breaker = Breaker(signals.breaker_failures, signals.breaker_seconds)
-        self.scorer = Scorer(Registry(registry, data), registry.version, self.metrics.model_used)
+        self.scorer = Scorer(
+            Registry(registry, data),
+            registry.version,
+            KeptModel(registry, data),
+            self.metrics.model_used,
+        )
         self.attributes = OnlineAttributes(
             lambda: connection(signals, data),
             DefinitionSettings.load().service_name,

@@ -72,8 +72,8 @@ def _rows(columns: dict[str, Any], key: str, identifiers: Sequence[str]) -> list
     """Return a row for each identifier: by the key's column, in whatever order it has them."""
     lists = {name: values for name, values in columns.items() if isinstance(values, list)}
     answered = lists.get(key, [])
-    places = {identifier: place for place, identifier in enumerate(answered)}
-    if len(places) != len(answered) or places.keys() != set(identifiers):
+    places = {each: place for place, each in enumerate(answered) if isinstance(each, str)}
+    if len(answered) != len(identifiers) or places.keys() != set(identifiers):
         raise SignalsUnavailable("Signals answered of other identifiers than it was asked for.")
     if any(len(values) != len(answered) for values in lists.values()):
         raise SignalsUnavailable("Signals answered with columns of different lengths.")

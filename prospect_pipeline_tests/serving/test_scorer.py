@@ -11,8 +11,10 @@ from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.errors import NoModel, SignalsUnavailable
 from prospect_pipeline.features import COLUMNS
 from prospect_pipeline.registry.champions import Champions
+from prospect_pipeline.registry.kept import KeptModel
 from prospect_pipeline.registry.store import LoadedModel, ModelVersion, Registry
 from prospect_pipeline.serving.scorer import Published, Scorer
+from prospect_pipeline.settings import DataSettings
 from prospect_pipeline_tests.registry.models import (
     register,
     register_champion,
@@ -223,6 +225,65 @@ def test_watching_goes_on_after_a_damaged_version(registry: Registry) -> None:
     scorer = Scorer(registry, None)
 
     assert watched(scorer, lambda: scorer.problem is not None, mend)
+
+
+def standing_in(registry: Registry) -> Scorer:
+    """A scorer of the same model and disk, whose registry is away."""
+    away = registry_in(
+        registry.folder.parent,
+        model_name=registry.settings.model_name,
+        tracking_uri="http://127.0.0.1:9",
+    )
+    return Scorer(away, None, KeptModel(registry.settings, disk(registry)))
+
+
+def disk(registry: Registry) -> DataSettings:
+    return DataSettings.load(data_dir=registry.folder.parent)
+
+
+def test_without_a_registry_the_model_that_was_in_use_stands_in(
+    registry: Registry, caplog: pytest.LogCaptureFixture
+) -> None:
+    version = register_champion(registry, FIRST)
+    assert Scorer(registry, None, KeptModel(registry.settings, disk(registry))).refresh()
+    scorer = standing_in(registry)
+
+    assert scorer.refresh()
+    assert scorer.current().identity == version
+    assert score(scorer) == FIRST.score_one(VISITOR)
+    assert f"{version.name} version 1, kept on this disk, stands in: MLflow at" in caplog.text
+    assert not scorer.refresh()
+
+
+def test_a_model_that_stands_in_gives_way_to_the_champion(registry: Registry) -> None:
+    register_champion(registry, FIRST)
+    kept = KeptModel(registry.settings, disk(registry))
+    Scorer(registry, None, kept).refresh()
+    second = register_champion(registry, SECOND)
+    scorer = standing_in(registry)
+    scorer.refresh()
+    scorer.registry = registry  # it is back
+
+    assert scorer.refresh()
+    assert scorer.current().identity == second
+    found = kept.read()
+    assert found is not None
+    assert found.identity == second
+
+
+def test_a_champion_that_is_damaged_is_stood_in_for_by_the_one_before(registry: Registry) -> None:
+    first = register_champion(registry, FIRST)
+    kept = KeptModel(registry.settings, disk(registry))
+    Scorer(registry, None, kept).refresh()
+    damage(registry, register_champion(registry, SECOND))
+    scorer = Scorer(registry, None, kept)
+
+    assert scorer.refresh()
+    assert scorer.current().identity == first
+
+
+def test_without_a_registry_and_with_nothing_kept_there_is_no_model(registry: Registry) -> None:
+    assert not standing_in(registry).refresh()
 
 
 ONE, TWO = GroupVersion("g", 1, ("a",)), GroupVersion("g", 2, ("a",))

@@ -15,7 +15,7 @@ import aiohttp
 import jwt
 import pytest
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import SecretStr
 from snowplow_signals.attributes_client import _format_get_attributes_response
 from snowplow_signals.models import GetAttributesResponse
@@ -25,7 +25,8 @@ from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.errors import SignalsError, SignalsRefused, SignalsUnavailable
 from prospect_pipeline.sandbox.store import EventStore
 from prospect_pipeline.settings import DataSettings, DefinitionSettings
-from prospect_pipeline.signals import tokens
+from prospect_pipeline.signals import replies, tokens
+from prospect_pipeline.signals.breaker import Breaker
 from prospect_pipeline.signals.client import OnlineAttributes, OnlineValues
 from prospect_pipeline.signals.connection import CLOCK_HEADER, Connection, Credentials
 from prospect_pipeline.signals.tokens import Tokens
@@ -188,6 +189,118 @@ def test_a_number_of_too_many_digits_is_no_answer() -> None:
 def test_a_column_that_is_no_list_is_left_out_as_by_the_sdk() -> None:
     with serving(Signals(JSONResponse({"views": [3], "metadata": {"a": 1}, "x": None})).app) as url:
         assert read(url).attributes == {"views": 3}
+
+
+async def three(online: OnlineAttributes) -> list[Any]:
+    return list(await online.read_many(["ann", "bob", "cat"]))
+
+
+def read_three(*answers: Response) -> tuple[list[Any], Signals]:
+    signals = Signals(*answers)
+    with serving(signals.app) as url:
+        return use(three, lambda: at(url)), signals
+
+
+def test_several_identifiers_are_read_in_one_call_in_whatever_order_they_are_answered() -> None:
+    columns = {KEY: ["cat", "ann", "bob"], "views": [3, 1, 2], "nested": [[], [1.0], None]}
+
+    found, signals = read_three(JSONResponse(columns))
+
+    assert [values.attributes for values in found] == [
+        {KEY: "ann", "views": 1, "nested": [1.0]},
+        {KEY: "bob", "views": 2, "nested": None},
+        {KEY: "cat", "views": 3, "nested": []},
+    ]
+    assert [asked["attribute_keys"] for asked in signals.asked] == [{KEY: ["ann", "bob", "cat"]}]
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({KEY: ["ann", "bob"], "views": [1, 2]}, "of other identifiers"),
+        ({KEY: ["ann", "bob", "dan"], "views": [1, 2, 3]}, "of other identifiers"),
+        ({KEY: ["ann", "ann", "bob"], "views": [1, 2, 3]}, "of other identifiers"),
+        ({KEY: ["ann", "bob", "cat", "cat"], "views": [1, 2, 3, 3]}, "of other identifiers"),
+        ({KEY: [["ann"], "bob", "cat"], "views": [1, 2, 3]}, "of other identifiers"),
+        ({"views": [1, 2, 3]}, "of other identifiers"),
+        ({KEY: ["ann", "bob", "cat"], "views": [1, 2]}, "of different lengths"),
+        ({KEY: ["ann", "bob", "cat"], "views": []}, "of different lengths"),
+    ],
+)
+def test_rows_that_cannot_be_told_apart_are_no_answer(columns: dict[str, Any], said: str) -> None:
+    with (
+        serving(Signals(JSONResponse(columns)).app) as url,
+        pytest.raises(SignalsUnavailable, match=said),
+    ):
+        use(three, lambda: at(url))
+
+
+def test_whom_signals_refuses_together_it_is_asked_for_one_by_one() -> None:
+    bad, good = JSONResponse({}, 422), JSONResponse({KEY: ["ann"], "views": [3]})
+
+    found, signals = read_three(bad, good, bad, good)
+
+    assert len(signals.asked) == 4
+    assert sorted(type(one).__name__ for one in found) == [
+        "OnlineValues",
+        "OnlineValues",
+        "SignalsRefused",
+    ]
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429, 500])
+def test_what_does_not_lie_with_the_identifiers_is_not_asked_one_by_one(status: int) -> None:
+    signals = Signals(JSONResponse({}, status))
+
+    with serving(signals.app) as url, pytest.raises(SignalsError):
+        use(three, lambda: at(url))
+
+    assert len(signals.asked) == (2 if status == 401 else 1)
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+def test_an_answer_beyond_all_bounds_is_no_answer(
+    chunked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replies, "MOST_BYTES", 1000)
+    body = json.dumps({KEY: ["ann"], "pages": [["x" * 990]]}).encode()
+    whole = Response(body, media_type="application/json")
+    parts = StreamingResponse(iter([body[:600], body[600:]]), media_type="application/json")
+
+    with serving(Signals(parts if chunked else whole).app) as url:
+        told = failure(SignalsUnavailable, lambda: at(url))
+
+    assert told == "Signals answered with more than 1,000 bytes."
+
+
+def test_a_signals_that_fails_in_a_row_is_left_alone() -> None:
+    signals = Signals(Response("", 500))
+
+    async def five_times(online: OnlineAttributes) -> None:
+        online.breaker = Breaker(2, 3600)
+        for _ in range(5):
+            with pytest.raises(SignalsUnavailable, match="answered 500"):
+                await online.read("ann")
+
+    with serving(signals.app) as url:
+        use(five_times, lambda: at(url))
+
+    assert len(signals.asked) == 2
+
+
+def test_refused_identifiers_say_nothing_of_how_signals_is() -> None:
+    signals = Signals(Response("", 422))
+
+    async def five_times(online: OnlineAttributes) -> None:
+        online.breaker = Breaker(2, 3600)
+        for _ in range(5):
+            with pytest.raises(SignalsRefused):
+                await online.read("ann")
+
+    with serving(signals.app) as url:
+        use(five_times, lambda: at(url))
+
+    assert len(signals.asked) == 5
 
 
 def test_what_is_asked_is_what_the_sdk_asks() -> None:

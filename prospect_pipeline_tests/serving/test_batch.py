@@ -1,0 +1,136 @@
+"""`POST /predict_batch` on the whole service, over a stand-in that answers many at once."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI, Request, Response
+from starlette.testclient import TestClient
+
+from prospect_pipeline.registry.store import Registry
+from prospect_pipeline_tests.registry.models import register_champion, registry_in, tiny_model
+from prospect_pipeline_tests.sandbox.conftest import serving
+from prospect_pipeline_tests.serving.services import SECRET, error, predict, service
+
+MODEL = tiny_model()
+
+
+@pytest.fixture(scope="module")
+def signals() -> Iterator[tuple[str, list[list[str]]]]:
+    """Its address and who was asked for in each call; it answers in another order than asked."""
+    app, calls = FastAPI(), list[list[str]]()
+
+    @app.post("/api/v1/get-online-attributes")
+    async def answer(request: Request) -> Response:
+        asked = (await request.json())["attribute_keys"]["domain_userid"]
+        calls.append(asked)
+        visitors = sorted(asked, reverse=True)
+        columns = {
+            "domain_userid": visitors,
+            "num_pricing_views_l30d": [len(visitor) for visitor in visitors],
+        }
+        return Response(json.dumps(columns), media_type="application/json")
+
+    with serving(app) as url:
+        yield url, calls
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    found = registry_in(tmp_path_factory.mktemp("data"), model_name="batches")
+    register_champion(found, MODEL)
+    return found
+
+
+@pytest.fixture
+def start(registry: Registry, signals: tuple[str, list[list[str]]], tmp_path: Path) -> Any:
+    signals[1].clear()
+    given = {
+        "MODEL_NAME": "batches",
+        "SP_SANDBOX_URL": signals[0],
+        "SP_SANDBOX_TOKEN": SECRET,
+        "SIGNALS_TIMEOUT_MS": "1500",
+        "SIGNALS_SHARED_READS": "2",
+    }
+    return lambda **more: service(registry.folder.parent, tmp_path, **(given | more))
+
+
+def ask(client: TestClient, *visitors: str) -> Any:
+    return client.post("/predict_batch", json={"domain_userids": visitors})
+
+
+def test_many_visitors_get_the_answers_that_each_would_get(
+    start: Any, signals: tuple[str, list[list[str]]]
+) -> None:
+    visitors = ["ann", "b", "caesar", "b"]
+    with start() as client:
+        reply = ask(client, *visitors)
+        calls = [sorted(call) for call in signals[1]]
+        alone = [predict(client, visitor) for visitor in visitors]
+
+    assert reply.status_code == 200
+    answer = reply.json()
+    assert list(answer) == ["predictions", "model"]
+    assert answer["model"] == {"name": "batches", "version": "1"}
+    assert answer["predictions"] == [
+        {name: value for name, value in one.items() if name != "model"} for one in alone
+    ]
+    assert sorted(calls) == [["ann", "b"], ["caesar"]]
+
+
+def test_a_public_site_is_told_scores_alone(start: Any) -> None:
+    with start(PREDICT_DETAIL="score") as client:
+        [one] = ask(client, "ann").json()["predictions"]
+
+    assert one.keys() == {"domain_userid", "score", "decision"}
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({}, "domain_userids: Field required"),
+        ({"domain_userids": []}, "domain_userids: List should have at least 1 item"),
+        ({"domain_userids": "ann"}, "domain_userids: Input should be a valid array"),
+        ({"domain_userids": ["ann", ""]}, "domain_userids.1: String should have at least 1"),
+        ({"domain_userids": ["a", "b", "c", "d"]}, "domain_userids: 4 are too many, 3 fit."),
+    ],
+)
+def test_a_bad_batch_is_named_for_what_is_wrong(start: Any, body: Any, message: str) -> None:
+    with start(PREDICT_BATCH_LIMIT="3") as client:
+        found = error(client.post("/predict_batch", json=body), 400)
+
+    assert found["code"] == "bad_request"
+    assert found["message"].startswith(message)
+
+
+def test_batches_can_be_switched_off(start: Any) -> None:
+    with start(PREDICT_BATCH_LIMIT="0") as client:
+        assert error(ask(client, "ann"), 404)["code"] == "not_found"
+        predict(client)
+
+
+def test_a_batch_whose_signals_is_away_is_one_error(start: Any) -> None:
+    with start(SP_SANDBOX_URL="http://127.0.0.1:9") as client:
+        reply = ask(client, "ann", "bob", "caesar")
+
+    assert error(reply, 503)["code"] == "signals_unavailable"
+
+
+def test_keys_and_limits_are_those_of_the_settings(start: Any) -> None:
+    key = "a-key-that-nobody-guesses"
+    with start(PREDICT_API_KEY=key, PREDICT_RATE_LIMIT="3") as client:
+        unknown = client.post("/predict", json={"domain_userid": "ann"})
+        client.headers["authorization"] = f"Bearer {key}"
+        predict(client)
+        allowed = ask(client, "ann", "bob")
+        beyond = client.post("/predict", json={"domain_userid": "ann"})
+        alive = client.get("/livez")
+
+    assert error(unknown, 401)["code"] == "unauthorized"
+    assert allowed.status_code == 200
+    assert error(beyond, 429)["code"] == "rate_limited"
+    assert int(beyond.headers["retry-after"]) > 0
+    assert alive.status_code == 200
+    assert alive.headers["x-content-type-options"] == "nosniff"
