@@ -129,14 +129,12 @@ class Predictor:
         self, model: LoadedModel, visitors: list[str]
     ) -> dict[str, Scored | ProspectError]:
         """Return each distinct visitor's score, or why there is none."""
-        found = await self._read(model, visitors)
+        values = await self._read(model, visitors)
         began = time.perf_counter()
-        for visitor, one in found.items():
-            if isinstance(one, Scored):
-                try:
-                    one.columns = features.vector(one.attributes, one.moment)
-                except InputError as problem:
-                    found[visitor] = problem
+        found = {
+            visitor: self._prepared(model, visitor, one)
+            for visitor, one in zip(visitors, values, strict=True)
+        }
         scored = [one for one in found.values() if isinstance(one, Scored)]
         if scored:
             rows = [one.columns for one in scored]
@@ -149,38 +147,46 @@ class Predictor:
 
     async def _read(
         self, model: LoadedModel, visitors: list[str]
-    ) -> dict[str, Scored | ProspectError]:
+    ) -> Sequence[OnlineValues | SignalsError]:
+        """Return each visitor's values, or why there are none."""
         began = time.perf_counter()
         try:
-            values = await self.attributes.read_many(visitors, model.group)
+            return await self.attributes.read_many(visitors, model.group)
         except SignalsError as problem:
-            return {visitor: self._recalled(model, visitor, problem) for visitor in visitors}
+            return [problem] * len(visitors)
         finally:
             self.metrics.signals.observe(time.perf_counter() - began)
             self.metrics.shared.observe(len(visitors))
-        found: dict[str, Scored | ProspectError] = {}
-        for visitor, one in zip(visitors, values, strict=True):
-            if isinstance(one, SignalsError):
-                found[visitor] = self._recalled(model, visitor, one)
-            else:
-                self.remembered.keep(visitor, model.group, one)
-                found[visitor] = self._unscored(model, visitor, one, stale=False)
-        return found
 
-    def _recalled(
-        self, model: LoadedModel, visitor: str, problem: SignalsError
+    def _prepared(
+        self, model: LoadedModel, visitor: str, values: OnlineValues | SignalsError
     ) -> Scored | ProspectError:
-        """Return what is remembered of a visitor, the problem where there is nothing."""
-        values = self.remembered.recall(visitor, model.group)
-        return problem if values is None else self._unscored(model, visitor, values, stale=True)
+        """Return a visitor who can be scored: on what is remembered, where there is nothing else.
+
+        Only what can be scored is remembered.
+        """
+        problem: ProspectError
+        if isinstance(values, SignalsError):
+            problem = values
+        else:
+            try:
+                prepared = self._unscored(model, visitor, values, stale=False)
+            except InputError as odd:
+                problem = odd
+            else:
+                self.remembered.keep(visitor, model.group, values)
+                return prepared
+        recalled = self.remembered.recall(visitor, model.group)
+        return problem if recalled is None else self._unscored(model, visitor, recalled, stale=True)
 
     def _unscored(
         self, model: LoadedModel, visitor: str, values: OnlineValues, *, stale: bool
     ) -> Scored:
+        """Return a visitor without a score yet; raises InputError where there can be none."""
         key = self.attributes.key
         raw = {name: value for name, value in values.attributes.items() if name != key}
         moment = self.clock.now() if stale or values.moment is None else values.moment
-        return Scored(visitor, model, raw, {}, moment, stale)
+        return Scored(visitor, model, raw, features.vector(raw, moment), moment, stale)
 
     def _matrix(self, model: LoadedModel) -> Floats:
         """Return where rows are encoded: made once for a model, and used by this loop alone."""

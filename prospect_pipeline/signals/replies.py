@@ -22,6 +22,7 @@ Signals keeps lists of at most a hundred elements: a common answer has about a t
 """
 
 MOST_BYTES_ALTOGETHER = 2**25
+OTHERS = "Signals answered of other identifiers than it was asked for."
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ async def decode(
         raise SignalsUnavailable("Signals answered with something that is not a set of columns.")
     moment = _moment(reply.headers.get(CLOCK_HEADER))
     if len(identifiers) == 1:
-        return [OnlineValues(_first(columns), moment)]
+        return [OnlineValues(_first(columns, key, identifiers[0]), moment)]
     return [OnlineValues(row, moment) for row in _rows(columns, key, identifiers)]
 
 
@@ -59,13 +60,16 @@ async def _body(reply: aiohttp.ClientResponse, identifiers: int) -> bytes:
     return bytes(read)
 
 
-def _first(columns: dict[str, Any]) -> dict[str, Any]:
+def _first(columns: dict[str, Any], key: str, identifier: str) -> dict[str, Any]:
     """Return the first of each column, as the SDK does for one identifier."""
-    return {
+    row = {
         name: (_finite(values[0]) if values else None)
         for name, values in columns.items()
         if isinstance(values, list)
     }
+    if row.get(key, identifier) != identifier:
+        raise SignalsUnavailable(OTHERS)
+    return row
 
 
 def _rows(columns: dict[str, Any], key: str, identifiers: Sequence[str]) -> list[dict[str, Any]]:
@@ -74,7 +78,7 @@ def _rows(columns: dict[str, Any], key: str, identifiers: Sequence[str]) -> list
     answered = lists.get(key, [])
     places = {each: place for place, each in enumerate(answered) if isinstance(each, str)}
     if len(answered) != len(identifiers) or places.keys() != set(identifiers):
-        raise SignalsUnavailable("Signals answered of other identifiers than it was asked for.")
+        raise SignalsUnavailable(OTHERS)
     if any(len(values) != len(answered) for values in lists.values()):
         raise SignalsUnavailable("Signals answered with columns of different lengths.")
     return [

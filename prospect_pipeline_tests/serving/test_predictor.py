@@ -269,6 +269,18 @@ async def test_what_is_remembered_stands_in_and_is_marked() -> None:
 
 
 @looped
+async def test_what_is_remembered_stands_in_for_what_cannot_be_scored_and_stays() -> None:
+    setting = Setting(stale_seconds=60)
+    await setting.predictor.predict("ann")
+    setting.signals.odd = {"ann"}
+
+    found = [await setting.predictor.predict("ann") for _ in range(2)]
+
+    assert [one.stale for one in found] == [True, True]
+    assert {one.columns["num_pricing_views_l30d"] for one in found} == {3}
+
+
+@looped
 async def test_what_is_remembered_stands_in_for_whom_signals_refuses() -> None:
     setting = Setting(stale_seconds=60)
     await setting.predictor.predict("ann")

@@ -236,7 +236,7 @@ def test_rows_that_cannot_be_told_apart_are_no_answer(columns: dict[str, Any], s
 
 
 def test_whom_signals_refuses_together_it_is_asked_for_one_by_one() -> None:
-    bad, good = JSONResponse({}, 422), JSONResponse({KEY: ["ann"], "views": [3]})
+    bad, good = JSONResponse({}, 422), JSONResponse({"views": [3]})
 
     found, signals = read_three(bad, good, bad, good)
 
@@ -301,6 +301,13 @@ def test_refused_identifiers_say_nothing_of_how_signals_is() -> None:
         use(five_times, lambda: at(url))
 
     assert len(signals.asked) == 5
+
+
+def test_an_answer_of_another_identifier_is_no_answer() -> None:
+    with serving(Signals(JSONResponse(COLUMNS | {KEY: ["bob"]})).app) as url:
+        told = failure(SignalsUnavailable, lambda: at(url))
+
+    assert told == "Signals answered of other identifiers than it was asked for."
 
 
 def test_what_is_asked_is_what_the_sdk_asks() -> None:
@@ -953,8 +960,8 @@ def test_a_silent_console_means_unavailable(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_an_identifier_may_be_any_text() -> None:
-    signals = Signals(JSONResponse(COLUMNS))
     odd = 'ä"\\ \u2028 {x} %00 ../'
+    signals = Signals(JSONResponse(COLUMNS | {KEY: [odd]}))
 
     async def odd_one(online: OnlineAttributes) -> OnlineValues:
         return await online.read(odd)
