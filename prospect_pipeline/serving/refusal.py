@@ -42,6 +42,11 @@ class Refusal(Exception):
         code, words = MESSAGES.get(status, MESSAGES[500])
         return cls(status, code, message or words, retry_after)
 
+    @classmethod
+    def too_large(cls, most_bytes: int) -> Refusal:
+        """Return what is told of a body of more bytes than are allowed."""
+        return cls.of(413, f"The body is too large: {most_bytes:,} bytes are allowed.")
+
     @property
     def body(self) -> dict[str, dict[str, str]]:
         """The body, as plain JSON types."""
