@@ -4,7 +4,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from fastapi import FastAPI, Request, Response
 from starlette.testclient import TestClient
 
 from prospect_pipeline.attributes import prospect
@@ -22,7 +21,6 @@ from prospect_pipeline.registry.store import Registry
 from prospect_pipeline.sandbox.store import EventStore
 from prospect_pipeline.scoring import Calibration
 from prospect_pipeline.settings import DataSettings, DefinitionSettings
-from prospect_pipeline.signals.connection import CLOCK_HEADER
 from prospect_pipeline_tests.events import NOW, event, write
 from prospect_pipeline_tests.registry.models import (
     register,
@@ -32,83 +30,9 @@ from prospect_pipeline_tests.registry.models import (
 )
 from prospect_pipeline_tests.sandbox.conftest import TOKEN, serving, signals_over
 from prospect_pipeline_tests.serving.services import SECRET, error, predict, service, until
+from prospect_pipeline_tests.serving.standin import ANN, ANNS_COLUMNS, SUNDAY, StandIn
 
 MODEL, NEWER = tiny_model(), tiny_model(seed=1)
-SUNDAY = datetime(2026, 5, 3, 23, 59, tzinfo=UTC)
-ANN: dict[str, Any] = {
-    "latest_app_id": "website",
-    "latest_device_class": "search",
-    "num_sessions_l7d": ["s2", "s3"],
-    "num_apps_l7d": ["website"],
-    "num_page_views_l7d": 3,
-    "num_page_pings_l7d": None,
-    "num_pricing_views_l7d": 1,
-    "num_conversions_l7d": 2,
-    "num_form_engagements_l7d": 1,
-    "num_sessions_l30d": ["s1", "s2", "s3"],
-    "num_apps_l30d": ["website"],
-    "num_page_views_l30d": 4,
-    "num_page_pings_l30d": 2,
-    "num_pricing_views_l30d": 4,
-    "num_conversions_l30d": 2,
-    "num_media_events_l30d": None,
-    "first_refr_medium_l30d": "search",
-    "first_mkt_medium_l30d": None,
-    "num_engaged_campaigns_l30d": None,
-}
-ANNS_COLUMNS: dict[str, Any] = {
-    "latest_app_id": "website",
-    "day_of_week": 7,
-    "latest_device_class": "search",
-    "num_sessions_l7d": 2,
-    "num_apps_l7d": 1,
-    "num_page_views_l7d": 3,
-    "num_page_pings_l7d": 0,
-    "num_pricing_views_l7d": 1,
-    "had_conversions_l7d": 1,
-    "num_form_engagements_l7d": 1,
-    "num_sessions_l30d": 3,
-    "num_apps_l30d": 1,
-    "num_page_views_l30d": 4,
-    "num_page_pings_l30d": 2,
-    "num_pricing_views_l30d": 4,
-    "had_conversions_l30d": 1,
-    "num_media_events_l30d": 0,
-    "first_refr_medium_l30d": "search",
-    "first_mkt_medium_l30d": "",
-    "num_engaged_campaigns_l30d": 0,
-}
-
-
-@dataclass
-class StandIn:
-    """A Signals whose answers a test chooses."""
-
-    url: str = ""
-    status: int = 200
-    clock: datetime | None = SUNDAY
-    silent: bool = False
-    visitors: dict[str, dict[str, Any]] = field(default_factory=lambda: {"ann": ANN})
-    app: FastAPI = field(default_factory=FastAPI)
-
-    pushed: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.app.post("/api/v1/get-online-attributes")(self._answer)
-        self.app.post("/api/v1/interventions")(self._push)
-
-    async def _push(self, domain_userid: str) -> dict[str, str]:
-        self.pushed.append(domain_userid)
-        return {"status": "success"}
-
-    async def _answer(self, request: Request) -> Response:
-        [visitor] = (await request.json())["attribute_keys"]["domain_userid"]
-        while self.silent and (await request.receive())["type"] != "http.disconnect":
-            pass
-        values = {"domain_userid": visitor, **self.visitors.get(visitor, dict.fromkeys(ANN))}
-        headers = {CLOCK_HEADER: self.clock.isoformat()} if self.clock else None
-        content = json.dumps({name: [value] for name, value in values.items()})
-        return Response(content, self.status, headers, "application/json")
 
 
 @pytest.fixture(scope="module")
