@@ -25,8 +25,7 @@ DomainUserids = Annotated[
     Field(
         strict=True,
         min_length=1,
-        max_length=MOST_VISITORS,
-        fail_fast=True,  # a megabyte of what is wrong would become half a million problems
+        max_length=MOST_VISITORS,  # of a megabyte each item could be a problem, put into words
         description="The visitors' domain_userids, as many as PREDICT_BATCH_LIMIT allows.",
         examples=[[VISITOR, OTHER_VISITOR]],
     ),
