@@ -38,7 +38,7 @@ PICKLES = {".pkl", ".pickle", ".joblib", ".pt", ".npy", ".cloudpickle"}
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One data directory for the module: to make MLflow's tables takes seconds."""
+    """One data directory for the module."""
     return tmp_path_factory.mktemp("data")
 
 
