@@ -120,7 +120,9 @@ class ProspectScoring:
         self.serving = ServingSettings.load()
         self.full = self.serving.detail == "full"
         self.metrics = metrics()
-        self.breaker = Breaker(signals.breaker_failures, signals.breaker_seconds)
+        self.breaker = Breaker(
+            signals.breaker_failures, signals.breaker_seconds, notice=self.metrics.breaker.set
+        )
         self.scorer = Scorer(
             Registry(registry, data),
             registry.version,
@@ -270,7 +272,6 @@ class ProspectScoring:
         return refusal(problem, told=self.full, retry_after=retry_after)
 
     async def _confirm(self) -> None:
-        self.metrics.breaker.set(self.breaker.is_open)
         group = self.scorer.current().group if self.scorer.ready else None
         if group is not None:
             with suppress(SignalsError):  # it is in the log, and a request will say so too
