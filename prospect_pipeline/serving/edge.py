@@ -75,7 +75,7 @@ class Edge:
         if scope["type"] == "lifespan":
             await self._inner(scope, receive, self._when_started(send))
         elif scope["type"] != "http":
-            await self._inner(scope, receive, send)
+            await self._inner(_readable(scope), receive, send)
         elif self._endpoints is None:  # BentoML's own way to a score knows of no key
             await Refusal.of(503).response()(scope, receive, send)
         elif endpoint := self._endpoints.get(scope["path"]):
@@ -86,7 +86,7 @@ class Edge:
         elif scope["method"] == "POST" and not is_json(dict(scope["headers"])):
             await Refusal.of(415).response()(scope, receive, _Rewriting(scope, receive, send))
         else:
-            await self._inner(scope, receive, _Rewriting(scope, receive, send))
+            await self._inner(_readable(scope), receive, _Rewriting(scope, receive, send))
 
     def _when_started(self, send: Send) -> Send:
         async def sending(message: Message) -> None:
@@ -139,6 +139,12 @@ class _Rewriting:
     async def _send_secured(self, message: Message) -> None:
         _secure(message)
         await self.send(message)
+
+
+def _readable(scope: Scope) -> Scope:
+    """Return a request without headers that are not ASCII, at which BentoML's tracing stumbles."""
+    pairs = [pair for pair in scope["headers"] if all(part.isascii() for part in pair)]
+    return {**scope, "headers": pairs}
 
 
 def _secure(message: Message) -> None:

@@ -48,14 +48,18 @@ def service(folder: Path, working: Path, **variables: str) -> Iterator[TestClien
 
 
 @contextmanager
-def service_over_http(folder: Path, working: Path, **variables: str) -> Iterator[str]:
+def service_over_http(
+    folder: Path, working: Path, parser: Any = "auto", **variables: str
+) -> Iterator[str]:
     """The same on a free port of loopback, by the server that BentoML uses."""
     with settings(folder, working, **variables), socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
         app = ProspectScoring.to_asgi()
         # A machine that stands still for some seconds is no reason to close a connection.
-        config = uvicorn.Config(app, log_level="error", lifespan="on", timeout_keep_alive=60)
+        config = uvicorn.Config(
+            app, http=parser, log_level="error", lifespan="on", timeout_keep_alive=60
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
