@@ -264,6 +264,9 @@ def assembled(
     threshold = float(scoring.get("threshold", 0.5))
     pinned = metadata.get("group")
     group = GroupVersion.from_json(pinned) if pinned else None
+    if (booster.feature_names, booster.feature_types) != (encoder.names, encoder.types):
+        # XGBoost is not asked to compare them with each request, and would read past a row's end.
+        raise ValueError("its booster was trained on other columns than its encoder makes")
     model = ScoringModel(booster, encoder, Calibration(**fitted), threshold)
     return LoadedModel(version, model, group, registered)
 
