@@ -104,8 +104,8 @@ class _Service:
 
     def _scored(self) -> Reply:
         body = {"domain_userid": NOBODY, "dry_run": True}
-        keys = self.serving.api_key.get_secret_value() if self.serving.api_key else ""
-        known = {"X-API-Key": keys.split(",")[0].strip()} if keys else {}
+        key = self.serving.first_key
+        known = {"X-API-Key": key} if key else {}
         return reach(f"{self.system.service}/predict", "POST", json=body, headers=known)
 
     def _lets_in(self, origin: str) -> bool:

@@ -7,10 +7,9 @@ it keeps in memory until ``traffic.timeout`` has passed.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -22,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from prospect_pipeline.errors import ProspectError
 from prospect_pipeline.serving.answers import Answer
+from prospect_pipeline.serving.bodies import Bodies
 from prospect_pipeline.serving.guard import ApiKeys, RateLimit
 from prospect_pipeline.serving.logs import RequestLog
 from prospect_pipeline.serving.metrics import Metrics
@@ -29,9 +29,6 @@ from prospect_pipeline.serving.refusal import Refusal, too_busy
 from prospect_pipeline.serving.tracing import Spans
 
 Body = TypeVar("Body", bound=BaseModel)
-BODY_SECONDS = 5.0
-"""How long a body may take to arrive: who sends slower has no slot here."""
-
 MOST_PROBLEMS = 5
 
 SECURITY = (
@@ -83,6 +80,7 @@ class Gate:
 
     keys: ApiKeys
     rate: RateLimit
+    bodies: Bodies
     slots: Slots
     metrics: Metrics
     log: RequestLog
@@ -95,7 +93,7 @@ class Endpoint(Generic[Body]):
     """An ASGI application for one path: a JSON body in, JSON out.
 
     ``answer`` returns what is told and what came of it, a word for metrics and log; ``visitors``
-    says how many a body asks for.
+    says how many a body asks for, and raises Refusal where these are too many.
     """
 
     def __init__(
@@ -138,7 +136,7 @@ class Endpoint(Generic[Body]):
     async def _answered(self, scope: Scope, receive: Receive) -> tuple[Answer, str]:
         client = (scope.get("client") or ("",))[0]
         self._admit(scope, client)
-        body = await self._read(receive)
+        body = await self.gate.bodies.read(receive, self.most_bytes)
         try:
             asked = self._validate(body)
         except ValidationError as error:
@@ -153,34 +151,19 @@ class Endpoint(Generic[Body]):
         if scope["method"] != "POST":
             raise Refusal.of(405)
         headers = dict(scope["headers"])
-        if not is_json(headers.get(b"content-type")):
+        if not is_json(headers):
             raise Refusal.of(415)
         if not self.gate.keys.accept(headers.get(b"authorization"), headers.get(b"x-api-key")):
             raise Refusal.of(401)
         self._count(client, 1)
         length = headers.get(b"content-length", b"")
         if length.isdigit() and int(length) > self.most_bytes:
-            raise self._too_large()
+            raise Refusal.too_large(self.most_bytes)
 
     def _count(self, client: str, requests: int) -> None:
         wait = self.gate.rate.wait(client, requests)
         if wait:
             raise Refusal.of(429, retry_after=wait)
-
-    def _too_large(self) -> Refusal:
-        return Refusal.of(413, f"The body is too large: {self.most_bytes:,} bytes are allowed.")
-
-    async def _read(self, receive: Receive) -> bytes:
-        message = await _within(receive)
-        body: bytes = message.get("body", b"")
-        while message.get("more_body"):
-            if len(body) > self.most_bytes:
-                break
-            message = await _within(receive)
-            body += message.get("body", b"")
-        if len(body) > self.most_bytes:
-            raise self._too_large()
-        return body
 
     def _note(self, span: Span | None, status: int, outcome: str, seconds: float) -> None:
         version = self.gate.version()
@@ -193,10 +176,14 @@ class Endpoint(Generic[Body]):
             span.set_attribute("prospect.model.version", version or "")
 
 
-def is_json(content_type: bytes | None) -> bool:
-    """Whether a body is said to be JSON, or nothing is said of it."""
-    if content_type is None or content_type == b"application/json":
-        return True
+def is_json(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a body is said to be JSON, or nothing is said of it, which a page may not do.
+
+    A browser asks first whether a page may send JSON, but lets any page send what has no type.
+    """
+    content_type = headers.get(b"content-type")
+    if content_type is None:
+        return b"origin" not in headers
     return content_type.split(b";")[0].strip().lower() == b"application/json"
 
 
@@ -208,17 +195,6 @@ def in_words(problems: list[Any]) -> str:
     ]
     more = len(problems) - len(words)
     return "; ".join([*words, f"and {more:,} more"] if more else words)
-
-
-async def _within(receive: Receive) -> Any:
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            message = await receive()
-    except TimeoutError:
-        raise Refusal.of(408) from None
-    if message["type"] == "http.disconnect":
-        raise Refusal(400, "disconnected", "The caller went away.")
-    return message
 
 
 async def _respond(send: Send, status: int, body: bytes, refused: Refusal | None) -> None:

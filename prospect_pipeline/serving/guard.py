@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pydantic import SecretStr
 
 MOST_CLIENTS = 100_000
+LONGEST_ADDRESS = 45
 MINUTE = 60.0
 ROUNDING = 1e-6
 
@@ -65,10 +66,16 @@ class RateLimit:
 
 
 def _network(client: str) -> str:
-    """Return what is one client: an address, or the /64 of IPv6 that a household has."""
+    """Return what is one client: an address, or the /64 of IPv6 that a household has.
+
+    A proxy may say anything; of what is no address the beginning is one client.
+    """
     if ":" not in client:
-        return client
+        return client[:LONGEST_ADDRESS]
     try:
-        return str(ipaddress.ip_network((client, 64), strict=False))
+        address = ipaddress.IPv6Address(client)
     except ValueError:
-        return client
+        return client[:LONGEST_ADDRESS]
+    if address.ipv4_mapped:  # as a socket for both kinds of addresses shows the older one
+        return str(address.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(address), 64), strict=False))

@@ -13,7 +13,7 @@ MESSAGES = {
     400: ("bad_request", 'Expected a JSON object such as {"domain_userid": "..."}.'),
     401: ("unauthorized", "Send a key that is accepted here: Authorization: Bearer KEY."),
     404: ("not_found", "There is no such path; ask POST /predict."),
-    405: ("method_not_allowed", "Use POST for /predict."),
+    405: ("method_not_allowed", "This path has other methods; scores are had by POST /predict."),
     408: ("timeout", "The body did not arrive in time."),
     413: ("too_large", "The body is too large."),
     415: ("unsupported_media_type", "Send the body as application/json."),
@@ -40,7 +40,14 @@ class Refusal(Exception):
     def of(cls, status: int, message: str = "", retry_after: float | None = None) -> Refusal:
         """Return the one of a status, with its own words where there are none better."""
         code, words = MESSAGES.get(status, MESSAGES[500])
+        if status == 503 and retry_after is None:
+            retry_after = COME_AGAIN_SECONDS
         return cls(status, code, message or words, retry_after)
+
+    @classmethod
+    def too_large(cls, most_bytes: int) -> Refusal:
+        """Return what is told of a body of more bytes than are allowed."""
+        return cls.of(413, f"The body is too large: {most_bytes:,} bytes are allowed.")
 
     @property
     def body(self) -> dict[str, dict[str, str]]:

@@ -1,11 +1,16 @@
-"""What goes into the service and what comes out; also the source of its OpenAPI page."""
+"""What goes into the service and what comes out; also the source of its OpenAPI page.
+
+Where a field of an answer is None here, it is left out.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
+
+from prospect_pipeline.settings import MOST_VISITORS
 
 VISITOR = "8e554b10-4fcf-49e9-a0d8-48b6b8e1d3a7"
 OTHER_VISITOR = "8bdacd09-1aa4-4f02-af4e-931b32afadb6"
@@ -20,6 +25,7 @@ DomainUserids = Annotated[
     Field(
         strict=True,
         min_length=1,
+        max_length=MOST_VISITORS,  # of a megabyte each item could be a problem, put into words
         description="The visitors' domain_userids, as many as PREDICT_BATCH_LIMIT allows.",
         examples=[[VISITOR, OTHER_VISITOR]],
     ),
@@ -86,31 +92,19 @@ class Score(BaseModel):
         description="True where Signals did not answer and the attributes are those of a moment "
         "ago (PREDICT_STALE_SECONDS); left out otherwise.",
     )
-    signals: dict[str, Any] | None = Field(None, description="Raw attribute values.")
+    signals: dict[str, Any] | None = Field(
+        None, description="Raw attribute values; left out where PREDICT_DETAIL is 'score'."
+    )
     scoring_attributes: dict[str, str | int] | None = Field(
-        None, description="The model's columns."
+        None, description="The model's columns; left out where PREDICT_DETAIL is 'score'."
     )
 
 
 class Prediction(Score):
     """The answer of `POST /predict`."""
 
-    model_config = ConfigDict(
-        protected_namespaces=(),
-        json_schema_extra={
-            "example": {
-                "domain_userid": VISITOR,
-                "score": 0.1428,
-                "decision": {"prospect": False, "threshold": 0.2734},
-                "model": {"name": "prospect_scoring", "version": "1"},
-                "signals": {"num_page_views_l7d": 3, "num_pricing_views_l7d": None},
-                "scoring_attributes": {"num_page_views_l7d": 3, "num_pricing_views_l7d": 0},
-            }
-        },
-    )
-
     model: Model
-    reasons: list[Reason] | None = Field(None, description="Largest first.")
+    reasons: list[Reason] | None = Field(None, description="Largest first; with `explain` alone.")
     moment: datetime | None = Field(
         None, description="As of when the visitor was scored; with `dry_run` alone."
     )

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import bentoml
+from bentoml._internal.service.openapi.specification import OpenAPISpecification
 from pydantic import ValidationError
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp
@@ -19,8 +20,9 @@ from starlette.types import ASGIApp
 from prospect_pipeline.errors import ProspectError, SettingsError, SignalsError
 from prospect_pipeline.registry.kept import KeptModel
 from prospect_pipeline.registry.store import Registry
-from prospect_pipeline.serving import answers, logs
+from prospect_pipeline.serving import answers, logs, openapi
 from prospect_pipeline.serving.answers import Answer
+from prospect_pipeline.serving.bodies import Bodies
 from prospect_pipeline.serving.crossing import Crossings
 from prospect_pipeline.serving.edge import Edge, Endpoints
 from prospect_pipeline.serving.endpoints import Endpoint, Gate, Slots
@@ -56,8 +58,6 @@ from prospect_pipeline.signals.connection import connection
 KEY = "domain_userid"
 RENEW_SECONDS = 60
 FIRST_TOKEN_SECONDS = 2.0
-BATCH_BYTES_EACH = 1024
-"""Of a body of many visitors: an id of 128 characters, each written as an escape, fits."""
 
 SWITCH_SECONDS = 0.0005
 """How soon a thread gives way: while a newer model is loaded, requests wait so long for a turn."""
@@ -87,6 +87,13 @@ class OpenService(bentoml.Service):  # type: ignore[misc]
         inner = super().to_asgi(is_main)
         return Edge(inner, lambda: bentoml.get_current_service().endpoints())
 
+    @property
+    def openapi_spec(self) -> OpenAPISpecification:
+        """The document that BentoML shows at ``/docs.json``, and packs."""
+        version = self.bento.tag.version if self.bento else "unpacked"
+        words = {name: api.doc or "" for name, api in self.apis.items()}
+        return openapi.specification(ServingSettings.load(), version, words)
+
 
 class Expected(logging.Filter):
     """Drops what BentoML logs of a bad body: a traceback, with the caller's input in it."""
@@ -113,7 +120,9 @@ class ProspectScoring:
         self.serving = ServingSettings.load()
         self.full = self.serving.detail == "full"
         self.metrics = metrics()
-        self.breaker = Breaker(signals.breaker_failures, signals.breaker_seconds)
+        self.breaker = Breaker(
+            signals.breaker_failures, signals.breaker_seconds, notice=self.metrics.breaker.set
+        )
         self.scorer = Scorer(
             Registry(registry, data),
             registry.version,
@@ -201,6 +210,7 @@ class ProspectScoring:
         gate = Gate(
             ApiKeys(self.serving.api_key),
             RateLimit(self.serving.rate_limit),
+            Bodies(),
             Slots(self.serving.max_concurrency, self.predictor.together, self.metrics),
             self.metrics,
             logs.RequestLog(self.serving.log_sample),
@@ -220,8 +230,8 @@ class ProspectScoring:
             "/predict_batch",
             PredictBatchRequest,
             self._predict_batch,
-            lambda asked: len(asked.domain_userids),
-            self.serving.max_body_bytes + self.serving.batch_limit * BATCH_BYTES_EACH,
+            self._visitors,
+            self.serving.max_batch_bytes,
             gate,
         )
         return {"/predict": one, "/predict_batch": many}
@@ -235,13 +245,16 @@ class ProspectScoring:
         )
         return answer, "stale" if scored.stale else "scored"
 
-    async def _predict_batch(self, asked: PredictBatchRequest) -> tuple[Answer, str]:
-        visitors, limit = asked.domain_userids, self.serving.batch_limit
+    def _visitors(self, asked: PredictBatchRequest) -> int:
+        visitors, limit = len(asked.domain_userids), self.serving.batch_limit
         if not limit:
             raise Refusal.of(404)
-        if len(visitors) > limit:
-            raise Refusal.of(400, f"domain_userids: {len(visitors):,} are too many, {limit:,} fit.")
-        scored = await self.predictor.predict_many(visitors)
+        if visitors > limit:
+            raise Refusal.of(400, f"domain_userids: {visitors:,} are too many, {limit:,} fit.")
+        return visitors
+
+    async def _predict_batch(self, asked: PredictBatchRequest) -> tuple[Answer, str]:
+        scored = await self.predictor.predict_many(asked.domain_userids)
         stale = any(one.stale for one in scored)
         return answers.of_many(scored, full=self.full), "stale" if stale else "scored"
 
@@ -259,7 +272,6 @@ class ProspectScoring:
         return refusal(problem, told=self.full, retry_after=retry_after)
 
     async def _confirm(self) -> None:
-        self.metrics.breaker.set(self.breaker.is_open)
         group = self.scorer.current().group if self.scorer.ready else None
         if group is not None:
             with suppress(SignalsError):  # it is in the log, and a request will say so too

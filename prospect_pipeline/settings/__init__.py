@@ -8,7 +8,7 @@ from prospect_pipeline.settings.automation import AutomationSettings
 from prospect_pipeline.settings.base import _Settings as _Settings
 from prospect_pipeline.settings.base import parse_moment
 from prospect_pipeline.settings.data import DEMO_SEED, DEMO_USERS, Clock, DataSettings
-from prospect_pipeline.settings.serving import RegistrySettings, ServingSettings
+from prospect_pipeline.settings.serving import MOST_VISITORS, RegistrySettings, ServingSettings
 from prospect_pipeline.settings.signals import DefinitionSettings, SignalsSettings
 from prospect_pipeline.settings.training import TrainingSettings
 from prospect_pipeline.settings.warehouse import SnowflakeSettings
@@ -16,6 +16,7 @@ from prospect_pipeline.settings.warehouse import SnowflakeSettings
 __all__ = [
     "DEMO_SEED",
     "DEMO_USERS",
+    "MOST_VISITORS",
     "AutomationSettings",
     "Clock",
     "DataSettings",

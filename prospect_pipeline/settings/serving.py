@@ -12,6 +12,12 @@ from prospect_pipeline.settings.base import Names, _Settings
 LEAST_KEY = 16
 """Characters of a key of the service's own."""
 
+MOST_VISITORS = 10_000
+"""Of one request, whatever is configured."""
+
+BYTES_EACH = 1024
+"""Of a body of many visitors: an id of 128 characters, each written as an escape, fits."""
+
 
 class RegistrySettings(_Settings):
     """Where models are registered, and which version is served."""
@@ -43,7 +49,7 @@ class ServingSettings(_Settings):
     max_body_bytes: Annotated[int, Field(ge=1024, le=2**20)] = Field(
         16_384, validation_alias="PREDICT_MAX_BODY_BYTES"
     )
-    batch_limit: Annotated[int, Field(ge=0, le=10_000)] = Field(
+    batch_limit: Annotated[int, Field(ge=0, le=MOST_VISITORS)] = Field(
         1000, validation_alias="PREDICT_BATCH_LIMIT"
     )
     stale_seconds: Annotated[float, Field(ge=0, le=300)] = Field(
@@ -67,6 +73,11 @@ class ServingSettings(_Settings):
     def first_key(self) -> str | None:
         """What to send to a service of these settings, None where it wants no key."""
         return self.api_key.get_secret_value().split(",")[0].strip() if self.api_key else None
+
+    @property
+    def max_batch_bytes(self) -> int:
+        """How large a body of many visitors may be."""
+        return self.max_body_bytes + self.batch_limit * BYTES_EACH
 
     @field_validator("cors_origins")
     @classmethod

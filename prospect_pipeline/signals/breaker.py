@@ -18,14 +18,20 @@ logger = logging.getLogger("prospect.signals")
 class Breaker:
     """Counts failures in a row; after ``failures`` of them nobody is let through for ``seconds``.
 
-    ``failures`` of 0 never opens it. ``clock`` gives seconds that only grow.
+    ``failures`` of 0 never opens it. ``clock`` gives seconds that only grow; ``notice`` is told
+    whether it is open, each time that this changes.
     """
 
     def __init__(
-        self, failures: int, seconds: float, clock: Callable[[], float] = time.monotonic
+        self,
+        failures: int,
+        seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+        notice: Callable[[bool], object] = bool,
     ) -> None:
         self.failures = failures
         self.seconds = seconds
+        self.notice = notice
         self._clock = clock
         self._failed = 0
         self._last = ""
@@ -57,6 +63,7 @@ class Breaker:
         """Take note of an answer: all is well again."""
         if self.is_open:
             logger.warning("Signals answers again.")
+            self.notice(False)
         self._failed = 0
 
     def failed(self, problem: SignalsError) -> None:
@@ -66,6 +73,7 @@ class Breaker:
         self._last = str(problem)
         if self.is_open and not before:
             self._opens_again = self._clock() + self.seconds
+            self.notice(True)
             logger.warning(
                 "Signals failed %d times in a row and is left alone but for a trial every %g s: %s",
                 self._failed,

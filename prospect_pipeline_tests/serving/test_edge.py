@@ -185,6 +185,48 @@ def test_other_paths_and_methods_are_told_in_the_one_shape() -> None:
     assert read.headers["allow"] == "POST"
 
 
+def test_before_the_service_has_started_nothing_is_answered() -> None:
+    async def predict(request: Request) -> Response:
+        return PlainTextResponse("a score, whatever the key")
+
+    app = Starlette(routes=[Route("/predict", predict, methods=["POST"])])
+    reply = TestClient(Edge(app)).post("/predict", json={})  # not entered: it never starts
+
+    assert (reply.status_code, reply.json()["error"]["code"]) == (503, "not_ready")
+    assert reply.headers["retry-after"] == "1"
+
+
+def test_nobody_is_sent_to_where_the_host_header_says() -> None:
+    with around(PlainTextResponse("fine")) as client:
+        reply = client.post("/predict/", json={}, headers={"host": "theirs.example.com"})
+
+    assert (reply.status_code, reply.json()["error"]["code"]) == (404, "not_found")
+    assert "location" not in reply.headers
+
+
+def test_a_page_must_say_that_it_sends_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREDICT_CORS_ORIGINS", OURS)
+
+    with around(PlainTextResponse("never asked")) as client:
+        replies = [
+            client.post("/predict", content=b"{}", headers={"origin": origin})
+            for origin in (OURS, THEIRS, "null")
+        ]
+
+    assert [reply.status_code for reply in replies] == [415, 415, 415]
+
+
+def test_a_page_loads_nothing_from_elsewhere() -> None:
+    with around(PlainTextResponse("a page")) as client:
+        policy = client.post("/predict", json={}).headers["content-security-policy"]
+
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules.pop("style-src") == "'self' 'unsafe-inline'"
+    assert rules.pop("img-src") == "'self' data:"
+    assert set(rules.values()) == {"'self'", "'none'"}
+    assert {"default-src", "script-src", "connect-src", "frame-ancestors"} <= rules.keys()
+
+
 def test_what_is_not_http_passes() -> None:
     async def echo(socket: WebSocket) -> None:
         await socket.accept()

@@ -11,7 +11,8 @@ import pytest
 from pydantic import SecretStr
 
 from prospect_pipeline.errors import InputError, NoModel, ProspectError, SignalsUnavailable
-from prospect_pipeline.serving import endpoints
+from prospect_pipeline.serving import bodies
+from prospect_pipeline.serving.bodies import Bodies
 from prospect_pipeline.serving.endpoints import Endpoint, Gate, Slots
 from prospect_pipeline.serving.guard import ApiKeys, RateLimit
 from prospect_pipeline.serving.logs import RequestLog
@@ -42,6 +43,7 @@ class Setting:
         self.gate = Gate(
             ApiKeys(SecretStr(self.key) if self.key else None),
             RateLimit(self.a_minute, lambda: 0.0),
+            Bodies(),
             Slots(self.slots, 2, metrics()),
             metrics(),
             RequestLog(0),
@@ -205,7 +207,7 @@ async def test_a_body_up_to_the_limit_is_read() -> None:
 async def test_a_body_that_does_not_come_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(endpoints, "BODY_SECONDS", 0.01)
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.01)
 
     reply = await Setting().ask()
 

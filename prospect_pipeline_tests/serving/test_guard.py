@@ -90,6 +90,21 @@ def test_what_a_household_has_of_ipv6_is_one_client() -> None:
     assert limit.wait("2001:db8:1:3::1") == 0
 
 
+def test_an_older_address_is_itself_whatever_kind_of_socket_it_comes_through() -> None:
+    limit = RateLimit(1, Time())
+
+    assert [limit.wait(f"::ffff:1.2.3.{last}") for last in (4, 5)] == [0, 0]
+    assert limit.wait("1.2.3.4") > 0
+
+
+def test_what_is_no_address_is_known_by_its_beginning() -> None:
+    limit = RateLimit(1, Time())
+    long = "x:" * 30_000
+
+    assert limit.wait(long) == 0
+    assert limit.wait(f"{long}y") > 0
+
+
 def test_no_limit_lets_everything_through() -> None:
     limit = RateLimit(0, Time())
 

@@ -113,6 +113,18 @@ def test_without_a_number_of_failures_it_never_opens(time: Time) -> None:
     assert not is_refused(breaker)
 
 
+def test_whoever_wants_to_know_is_told_of_each_change(time: Time) -> None:
+    told: list[bool] = []
+    breaker = Breaker(2, 2.0, time, told.append)
+
+    fail(breaker, 2)
+    breaker.failed(DOWN)
+    breaker.succeeded()
+    breaker.succeeded()
+
+    assert told == [True, False]
+
+
 def test_that_it_opens_and_closes_is_logged_once(
     breaker: Breaker, time: Time, caplog: pytest.LogCaptureFixture
 ) -> None:
