@@ -205,8 +205,7 @@ class Registry:
             self._prepare()
             yield MlflowClient(self.uri, self.uri)
         except FAILURES as error:
-            said = str(error).strip() or type(error).__name__
-            reason = without_secrets(said.splitlines()[0].replace(self.uri, self.address))
+            reason = without_secrets(first_line(error).replace(self.uri, self.address))
             raise kind(error)(
                 f"MLflow at {self.address} cannot be used: {reason} Check MLFLOW_TRACKING_URI "
                 "and the server."

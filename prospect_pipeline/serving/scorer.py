@@ -110,14 +110,20 @@ class Scorer:
         if self.ready or self.kept is None:
             return None
         loaded = self.kept.read()
-        if loaded is not None:
-            identity = loaded.identity
-            logger.warning(
-                "Model %s version %s, kept on this disk, stands in: %s",
-                identity.name,
-                identity.version,
-                self.problem,
-            )
+        if loaded is None:
+            return None
+        try:
+            _try(loaded)
+        except ProspectError as error:  # it was kept by other code than this
+            logger.warning("What was kept on this disk cannot be used: %s", error)
+            return None
+        identity = loaded.identity
+        logger.warning(
+            "Model %s version %s, kept on this disk, stands in: %s",
+            identity.name,
+            identity.version,
+            self.problem,
+        )
         return loaded
 
     def _keep(self, loaded: LoadedModel) -> None:
@@ -153,7 +159,7 @@ class Scorer:
 
 
 def _try(loaded: LoadedModel) -> None:
-    """Score once, which is slow the first time; raises InputError or DamagedModel where it fails."""
+    """Score once, which is slow at first; raises InputError or DamagedModel where it fails."""
     score = loaded.model.score_one(features.vector({}, datetime.now(UTC)))
     if not 0 < score < 1:
         identity = loaded.identity

@@ -79,3 +79,13 @@ def register_champion(
     version = register(registry, model, group=group)
     Champions(registry).promote(version, "a test", "it is told to")
     return version
+
+
+def files_of(registry: Registry, version: ModelVersion) -> Path:
+    """Return the folder in which a version's files are."""
+    [found] = [
+        path.parent
+        for path in (registry.folder / "artifacts").rglob("MLmodel")
+        if f"run_id: {version.run_id}" in path.read_text()
+    ]
+    return found
