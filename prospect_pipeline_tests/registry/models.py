@@ -34,7 +34,7 @@ def rows(count: int = 200, seed: int = 0) -> pd.DataFrame:
     return made.assign(label=(eager > 3).astype(int))
 
 
-def tiny_model(seed: int = 0) -> ScoringModel:
+def tiny_model(seed: int = 0, rounds: int = 12) -> ScoringModel:
     known = rows(seed=seed)
     encoder = Encoder.fit(known)
     matrix = xgboost.DMatrix(
@@ -46,7 +46,7 @@ def tiny_model(seed: int = 0) -> ScoringModel:
         nthread=1,
     )
     params = {"objective": "binary:logistic", "max_depth": 3, "seed": seed, "nthread": 1}
-    return ScoringModel(xgboost.train(params, matrix, num_boost_round=12), encoder)
+    return ScoringModel(xgboost.train(params, matrix, num_boost_round=rounds), encoder)
 
 
 def registry_in(folder: Path, **settings: Any) -> Registry:
