@@ -60,12 +60,32 @@ def test_commands_that_the_readme_names_exist() -> None:
     assert {a or b for a, b in targets} <= made
 
 
-def test_the_page_of_settings_is_whole() -> None:
+def known_settings() -> set[str]:
     classes = [c for c in vars(module).values() if isinstance(c, type) and issubclass(c, _Settings)]
-    known = {str(f.validation_alias) for c in classes for f in c.model_fields.values()}
+    return {str(f.validation_alias) for c in classes for f in c.model_fields.values()}
+
+
+def test_the_page_of_settings_is_whole() -> None:
     page = (ROOT / "docs" / "settings.md").read_text()
 
-    assert set(re.findall(r"`([A-Z][A-Z_]{5,})`", page)) == known
+    assert set(re.findall(r"`([A-Z][A-Z_]{5,})`", page)) == known_settings()
+
+
+def test_the_container_of_the_docs_may_write_where_it_has_to_and_nowhere_else() -> None:
+    page = (ROOT / "docs" / "container.md").read_text()
+    [example] = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
+    [image] = re.findall(r"bentoml containerize prospect_scoring:latest -t (\S+)", page)
+
+    [(_, told)] = yaml.safe_load(example)["services"].items()
+
+    assert (told["image"], told["read_only"], told["tmpfs"]) == (image, True, ["/tmp"])
+    given = told["environment"]
+    assert given["BENTOML_HOME"].startswith("/tmp/")
+    assert [f"./data:{given['PROSPECT_DATA_DIR']}"] == told["volumes"]
+    assert {name for name in given if name.split("_")[0] != "BENTOML"} <= known_settings() | {
+        "MLFLOW_DISABLE_TELEMETRY"
+    }
+    assert all(isinstance(value, str) for value in given.values())
 
 
 def test_the_readmes_training_rows_are_true(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ compared takes turns, so that a machine that is slower for a while is so for all
 medians of the turns.
 """
 
+import json
 import random
 import statistics
 import uuid
@@ -118,7 +119,8 @@ class Serving:
         """Add a row: visitors a second where many are asked for at once."""
         target = predict_batch(self.scoring)
         what = f"/predict_batch, {BATCH} visitors each, 1 connection"
-        if requests.post(target.url, data=target.bodies[0], timeout=10).status_code == 404:
+        asked = json.loads(target.bodies[0])
+        if requests.post(target.url, json=asked, timeout=10).status_code == 404:
             self.table.add_row(what, "skipped: the service has no such path (404)")
             return
         targets = {"one": predict(self.scoring), "many": target}

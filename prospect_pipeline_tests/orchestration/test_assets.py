@@ -20,6 +20,7 @@ from prospect_pipeline.sandbox.generator import generate
 from prospect_pipeline.sandbox.store import EventStore
 from prospect_pipeline.settings import DataSettings, DefinitionSettings, RegistrySettings
 from prospect_pipeline.training.model import DEFAULTS
+from prospect_pipeline_tests.registry.models import with_tables
 from prospect_pipeline_tests.sandbox.conftest import TOKEN, signals_over
 
 END = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -28,7 +29,7 @@ DAY = timedelta(days=1)
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytest.MonkeyPatch]:
-    root = tmp_path_factory.mktemp("data")
+    root = with_tables(tmp_path_factory.mktemp("data"))
     data = DataSettings.load(data_dir=root)
     generate(2500, 5, END, root / "generated.parquet")
     EventStore(data).load(root / "generated.parquet")

@@ -35,7 +35,7 @@ from prospect_pipeline.registry.store import LoadedModel, ModelVersion, Registry
 from prospect_pipeline.settings import DataSettings, RegistrySettings, TrainingSettings
 from prospect_pipeline.training.bootstrap import Draws
 from prospect_pipeline.training.promotion import Floors
-from prospect_pipeline_tests.registry.models import register_champion, tiny_model
+from prospect_pipeline_tests.registry.models import register_champion, tiny_model, with_tables
 from prospect_pipeline_tests.sandbox.conftest import TOKEN, signals_over
 from prospect_pipeline_tests.signals.versions import FIRST, PINNED_FIRST, PINNED_SECOND, SECOND
 from prospect_pipeline_tests.training import signal_frame
@@ -44,7 +44,7 @@ from prospect_pipeline_tests.training import signal_frame
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[Registry]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PROSPECT_DATA_DIR", str(tmp_path))
+        patch.setenv("PROSPECT_DATA_DIR", str(with_tables(tmp_path)))
         patch.setenv("MIN_CONVERTERS", "20")
         yield Registry(RegistrySettings.load(), DataSettings.load())
 

@@ -41,7 +41,7 @@ from prospect_pipeline_tests.orchestration.retraining import (
     start,
     versions,
 )
-from prospect_pipeline_tests.registry.models import register_champion, tiny_model
+from prospect_pipeline_tests.registry.models import register_champion, tiny_model, with_tables
 from prospect_pipeline_tests.training import signal_frame
 
 MONDAY = datetime(2026, 4, 27, 5, tzinfo=UTC)
@@ -49,7 +49,7 @@ MONDAY = datetime(2026, 4, 27, 5, tzinfo=UTC)
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    small(monkeypatch, tmp_path)
+    small(monkeypatch, with_tables(tmp_path))
     return tmp_path
 
 
@@ -85,7 +85,7 @@ class Weeks:
 @pytest.fixture(scope="module")
 def weeks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Weeks]:
     with pytest.MonkeyPatch.context() as patch, dg.DagsterInstance.ephemeral() as instance:
-        small(patch, tmp_path_factory.mktemp("weeks"))
+        small(patch, with_tables(tmp_path_factory.mktemp("weeks")))
         yield Weeks(instance)
 
 

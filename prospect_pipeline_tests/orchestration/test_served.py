@@ -23,7 +23,12 @@ from prospect_pipeline.sandbox.store import EventStore
 from prospect_pipeline.settings import DataSettings, RegistrySettings
 from prospect_pipeline.stack.scores import RunningService
 from prospect_pipeline_tests.events import DAY, NOW, event, write
-from prospect_pipeline_tests.registry.models import register, register_champion, tiny_model
+from prospect_pipeline_tests.registry.models import (
+    register,
+    register_champion,
+    tiny_model,
+    with_tables,
+)
 from prospect_pipeline_tests.sandbox.conftest import TOKEN, signals_over
 from prospect_pipeline_tests.serving.conftest import without_metrics as without_metrics
 from prospect_pipeline_tests.serving.services import service
@@ -60,7 +65,7 @@ class InProcess:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> DataSettings:
-    folder = tmp_path_factory.mktemp("data")
+    folder = with_tables(tmp_path_factory.mktemp("data"))
     made = DataSettings.load(data_dir=folder)
     EventStore(made).load(write(EVENTS, folder / "events.parquet"))
     return made

@@ -1,11 +1,14 @@
 """A real scoring model, small enough to be trained in an instant, and a registry to put it in."""
 
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import xgboost
+from mlflow import MlflowClient
 
 from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.encoder import Encoder
@@ -49,8 +52,28 @@ def tiny_model(seed: int = 0, rounds: int = 12) -> ScoringModel:
     return ScoringModel(xgboost.train(params, matrix, num_boost_round=rounds), encoder)
 
 
+@cache
+def _empty_tables() -> bytes:
+    """Return the database that MLflow makes of nothing: once, for it takes it a second."""
+    with tempfile.TemporaryDirectory() as folder:
+        uri = f"sqlite:///{folder}/mlflow.db"
+        client = MlflowClient(uri, uri)
+        client.search_experiments(max_results=1)
+        client.search_registered_models(max_results=1)
+        return Path(folder, "mlflow.db").read_bytes()
+
+
+def with_tables(folder: Path) -> Path:
+    """Put MLflow's empty tables where the registry of a data directory has none; return it."""
+    database = folder / "mlflow" / "mlflow.db"
+    if not database.exists():
+        database.parent.mkdir(parents=True, exist_ok=True)
+        database.write_bytes(_empty_tables())
+    return folder
+
+
 def registry_in(folder: Path, **settings: Any) -> Registry:
-    return Registry(RegistrySettings.load(**settings), DataSettings.load(data_dir=folder))
+    return Registry(RegistrySettings.load(**settings), DataSettings.load(data_dir=with_tables(folder)))
 
 
 def register(

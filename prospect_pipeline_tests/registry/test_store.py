@@ -2,8 +2,9 @@
 
 import json
 import socket
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ PICKLES = {".pkl", ".pickle", ".joblib", ".pt", ".npy", ".cloudpickle"}
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One data directory for the module: to make MLflow's tables takes seconds."""
+    """One data directory for the module."""
     return tmp_path_factory.mktemp("data")
 
 
@@ -427,6 +428,28 @@ def test_an_empty_description_of_a_model_is_damage(registry: Registry) -> None:
 
     with pytest.raises(DamagedModel, match="is damaged"):
         registry.load(version)
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_text("{")])
+def test_a_booster_that_is_lost_or_cut_off_is_damage(
+    registry: Registry, damage: Callable[[Path], Any]
+) -> None:
+    version = register(registry, MODEL)
+    damage(description(registry, version).with_name("model.json"))
+
+    with pytest.raises(DamagedModel, match="version 1 is damaged and cannot be loaded"):
+        registry.load(version)
+
+
+def test_a_version_that_was_loaded_leaves_no_files_behind(
+    logged: tuple[Registry, ModelVersion], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry, version = logged
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    registry.load(version)
+
+    assert list(tmp_path.iterdir()) == []
 
 
 REFUSED = {

@@ -67,6 +67,12 @@ def view(live: SignalsSandbox, user: str, **more: str) -> None:
     assert answer.text == "ok"
 
 
+def hang_up(live: SignalsSandbox, subscription: Any, targets: AttributeKeyIdentifiers) -> None:
+    """End a subscription, which the SDK does once it is told one more thing."""
+    subscription.stop()
+    live.push_intervention(targets, InterventionInstance(name="end", version=1))
+
+
 class Line:
     """A subscription that tells when it stands: interventions are then told to it."""
 
@@ -86,8 +92,7 @@ class Line:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.subscription.stop()
-        self.live.push_intervention(self.targets, InterventionInstance(name="end", version=1))
+        hang_up(self.live, self.subscription, self.targets)
 
     def next(self) -> InterventionInstance:
         queue = self.subscription._queue
@@ -158,12 +163,13 @@ def test_a_page_that_subscribes_just_after_its_event_is_told(live: SignalsSandbo
     live.publish([rule("first", on("num_page_views_l7d", "=", 1))])
     view(live, "ann")
 
-    subscription = live.pull_interventions(AttributeKeyIdentifiers({"domain_userid": ["ann"]}))
+    ann = AttributeKeyIdentifiers({"domain_userid": ["ann"]})
+    subscription = live.pull_interventions(ann)
     subscription.start()
     queue = subscription._queue
     assert queue is not None
     assert queue.get(timeout=WAIT).name == "first"
-    subscription.stop()
+    hang_up(live, subscription, ann)
 
 
 def test_rules_over_two_versions_of_a_group_keep_apart(live: SignalsSandbox) -> None:

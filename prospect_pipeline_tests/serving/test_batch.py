@@ -9,9 +9,13 @@ import pytest
 from fastapi import FastAPI, Request, Response
 from starlette.testclient import TestClient
 
+from prospect_pipeline.attributes import prospect
 from prospect_pipeline.registry.store import Registry
+from prospect_pipeline.sandbox.store import EventStore
+from prospect_pipeline.settings import DataSettings, DefinitionSettings
+from prospect_pipeline_tests.events import NOW, event, write
 from prospect_pipeline_tests.registry.models import register_champion, registry_in, tiny_model
-from prospect_pipeline_tests.sandbox.conftest import serving
+from prospect_pipeline_tests.sandbox.conftest import TOKEN, serving, signals_over
 from prospect_pipeline_tests.serving.services import SECRET, error, predict, service
 
 MODEL = tiny_model()
@@ -134,3 +138,34 @@ def test_keys_and_limits_are_those_of_the_settings(start: Any) -> None:
     assert int(beyond.headers["retry-after"]) > 0
     assert alive.status_code == 200
     assert alive.headers["x-content-type-options"] == "nosniff"
+
+
+def test_over_the_local_signals_a_batch_is_what_each_would_get(
+    registry: Registry, tmp_path: Path
+) -> None:
+    data, definition = DataSettings.load(data_dir=tmp_path), DefinitionSettings.load()
+    events = [
+        event("a", NOW, user="ann", page_url="https://x.io/pricing"),
+        event("b", NOW, user="bob"),
+        event("c", NOW, "submit_form", user="bob"),
+    ]
+    EventStore(data).load(write(events, tmp_path / "events.parquet"))
+    visitors = ["bob", "nobody", "ann"]
+
+    with signals_over(data) as sdk:
+        sdk.publish([prospect.attribute_group(definition), prospect.service(definition)])
+        with service(
+            registry.folder.parent,
+            tmp_path,
+            MODEL_NAME="batches",
+            SP_SANDBOX_URL=sdk.api_client.api_url,
+            SP_SANDBOX_TOKEN=TOKEN,
+            SIGNALS_TIMEOUT_MS="1500",
+        ) as client:
+            together = ask(client, *visitors).json()["predictions"]
+            alone = [predict(client, visitor) for visitor in visitors]
+
+    assert [one["signals"] for one in together] == [one["signals"] for one in alone]
+    assert [one["score"] for one in together] == [one["score"] for one in alone]
+    assert together[0]["signals"]["num_conversions_l7d"] == 1
+    assert together[2]["signals"]["num_pricing_views_l7d"] == 1

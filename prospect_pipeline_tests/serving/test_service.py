@@ -37,7 +37,7 @@ MODEL, NEWER = tiny_model(), tiny_model(seed=1)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One data directory for the module: to make MLflow's tables takes seconds."""
+    """One data directory for the module."""
     return tmp_path_factory.mktemp("data")
 
 

@@ -49,7 +49,7 @@ VISITORS_AT_ONCE = 2
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One data directory for the module: to make MLflow's tables takes seconds."""
+    """One data directory for the module."""
     return tmp_path_factory.mktemp("data")
 
 
