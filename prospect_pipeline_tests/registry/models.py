@@ -73,7 +73,9 @@ def with_tables(folder: Path) -> Path:
 
 
 def registry_in(folder: Path, **settings: Any) -> Registry:
-    return Registry(RegistrySettings.load(**settings), DataSettings.load(data_dir=with_tables(folder)))
+    return Registry(
+        RegistrySettings.load(**settings), DataSettings.load(data_dir=with_tables(folder))
+    )
 
 
 def register(

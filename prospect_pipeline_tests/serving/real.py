@@ -1,5 +1,6 @@
 """The service as anyone serves it: `bentoml serve`, with a supervisor and worker processes."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ import psutil
 
 from prospect_pipeline.stack import services
 from prospect_pipeline.stack.processes import Process, Processes
+from prospect_pipeline_tests.benchmarks import standin
 from prospect_pipeline_tests.serving.bentos import ROOT, environment
 from prospect_pipeline_tests.serving.services import SECRET
 
@@ -36,16 +38,22 @@ class Served:
 
 @contextmanager
 def bentoml_serve(folder: Path, **variables: str) -> Iterator[Served]:
-    """Serve the champion of a data directory on a free port while the block runs."""
+    """Serve the champion of a data directory on a free port while the block runs.
+
+    Signals is a stand-in in a process of its own, unless ``variables`` say where another is.
+    """
+    ports = services.Ports(0, 0, 0, 0, 0).settled()
     own = {
         "PYTHONPATH": str(ROOT),
         "BENTOML_HOME": str(folder / "bentoml"),
         "PROSPECT_DATA_DIR": str(folder),
+        "SP_SANDBOX_URL": services.url(ports.signals),
         "SP_SANDBOX_TOKEN": SECRET,
         "SIGNALS_TIMEOUT_MS": "1500",
     }
-    port = services.Ports(0, 0, 0, 0, 0).settled().predict
     with Processes(folder / "logs", environment(**own | variables)) as processes:
-        services.start_scoring(processes, port)
-        services.wait_for_scoring(processes, port)
-        yield Served(services.url(port), processes.started[0])
+        services.start_scoring(processes, ports.predict)
+        if "SP_SANDBOX_URL" not in variables:
+            processes.start("signals", [sys.executable, "-m", standin.__name__, str(ports.signals)])
+        services.wait_for_scoring(processes, ports.predict)
+        yield Served(services.url(ports.predict), processes.started[0])

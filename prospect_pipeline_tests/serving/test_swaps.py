@@ -36,13 +36,17 @@ def put_alias(registry: Registry, version: str) -> None:
         client.set_registered_model_alias(registry.settings.model_name, "champion", version)
 
 
+def of(version: str) -> Callable[[dict[str, Any]], bool]:
+    return lambda answer: answer.get("model", {}).get("version") == version
+
+
 def swap(load: Load, registry: Registry, times: int, after: Callable[[], None]) -> None:
     """Swap so often, each time once the one before is seen in an answer."""
     numbers = list(MODELS)
     for time in range(1, times + 1):
         version = numbers[time % len(numbers)]
         put_alias(registry, version)
-        load.wait_until(lambda answer, wanted=version: answer["model"]["version"] == wanted)
+        load.wait_until(of(version))
         after()
 
 
@@ -106,8 +110,7 @@ def test_memory_stays_flat_over_fifty_swaps(tmp_path: Path) -> None:
     registry, memory = registered(tmp_path, models), list[int]()
 
     with (
-        serving(StandIn(visitors=VISITORS).app) as url,
-        bentoml_serve(tmp_path, SP_SANDBOX_URL=url, MODEL_POLL_SECONDS="0.2") as service,
+        bentoml_serve(tmp_path, MODEL_POLL_SECONDS="0.2") as service,
         Load(service.url).asking() as load,
     ):
         swap(load, registry, 50, after=lambda: memory.append(service.memory()))
