@@ -43,8 +43,10 @@ def kind(error: Exception) -> type[RegistryError]:
 
 
 def first_line(error: Exception) -> str:
-    """Return what an error says, in one line."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    """Return what an error says, in one line: its first, and of a list that begins the reason."""
+    said = (str(error).strip() or type(error).__name__).splitlines()
+    listed = [line for line in said[1:] if not line.startswith("#####")]  # MLflow's titles
+    return " ".join([said[0], *listed[:1]]) if said[0].endswith(":") else said[0]
 
 
 @contextmanager

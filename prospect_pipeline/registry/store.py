@@ -205,8 +205,7 @@ class Registry:
             self._prepare()
             yield MlflowClient(self.uri, self.uri)
         except FAILURES as error:
-            said = str(error).strip() or type(error).__name__
-            reason = without_secrets(said.splitlines()[0].replace(self.uri, self.address))
+            reason = without_secrets(first_line(error).replace(self.uri, self.address))
             raise kind(error)(
                 f"MLflow at {self.address} cannot be used: {reason} Check MLFLOW_TRACKING_URI "
                 "and the server."
@@ -264,6 +263,9 @@ def assembled(
     threshold = float(scoring.get("threshold", 0.5))
     pinned = metadata.get("group")
     group = GroupVersion.from_json(pinned) if pinned else None
+    if (booster.feature_names, booster.feature_types) != (encoder.names, encoder.types):
+        # XGBoost is not asked to compare them with each request, and would read past a row's end.
+        raise ValueError("its booster was trained on other columns than its encoder makes")
     model = ScoringModel(booster, encoder, Calibration(**fitted), threshold)
     return LoadedModel(version, model, group, registered)
 

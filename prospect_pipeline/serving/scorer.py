@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from prospect_pipeline import features
 from prospect_pipeline.attributes.version import GroupVersion
-from prospect_pipeline.errors import NoModel, ProspectError, SignalsError
+from prospect_pipeline.errors import DamagedModel, NoModel, ProspectError, SignalsError
 from prospect_pipeline.registry.kept import KeptModel
 from prospect_pipeline.registry.store import LoadedModel, Registry
 from prospect_pipeline.serving.metrics import Metrics
@@ -99,7 +99,7 @@ class Scorer:
             if self._waiting is not None and self._waiting.identity == wanted:
                 return self._waiting
             loaded = self.registry.load(wanted)
-            loaded.model.score_one(features.vector({}, datetime.now(UTC)))  # the first is slow
+            _try(loaded)
         except Exception as error:  # whatever it is, the model in use goes on, and so does watching
             self._stay(error)
             return None
@@ -110,14 +110,20 @@ class Scorer:
         if self.ready or self.kept is None:
             return None
         loaded = self.kept.read()
-        if loaded is not None:
-            identity = loaded.identity
-            logger.warning(
-                "Model %s version %s, kept on this disk, stands in: %s",
-                identity.name,
-                identity.version,
-                self.problem,
-            )
+        if loaded is None:
+            return None
+        try:
+            _try(loaded)
+        except ProspectError as error:  # it was kept by other code than this
+            logger.warning("What was kept on this disk cannot be used: %s", error)
+            return None
+        identity = loaded.identity
+        logger.warning(
+            "Model %s version %s, kept on this disk, stands in: %s",
+            identity.name,
+            identity.version,
+            self.problem,
+        )
         return loaded
 
     def _keep(self, loaded: LoadedModel) -> None:
@@ -150,3 +156,14 @@ class Scorer:
         if problem != self.problem:
             logger.warning("The model in use stays: %s", problem, exc_info=not known)
         self.problem = problem
+
+
+def _try(loaded: LoadedModel) -> None:
+    """Score once, which is slow at first; raises InputError or DamagedModel where it fails."""
+    score = loaded.model.score_one(features.vector({}, datetime.now(UTC)))
+    if not 0 < score < 1:
+        identity = loaded.identity
+        raise DamagedModel(
+            f"{identity.name} version {identity.version} gives a score of {score}, expected one "
+            "between 0 and 1. Choose another version, or train one."
+        )

@@ -287,7 +287,10 @@ class ProspectScoring:
 async def _again_and_again(work: Callable[[], Awaitable[None]], seconds: float) -> None:
     while True:
         await asyncio.sleep(seconds)
-        await work()
+        try:
+            await work()
+        except Exception:  # a bug, which is no reason never to do it again
+            logger.exception("What is done beside the requests failed unexpectedly.")
 
 
 def _data() -> DataSettings:

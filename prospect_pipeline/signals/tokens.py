@@ -100,7 +100,6 @@ def _taken_note_of(fetching: asyncio.Task[str]) -> None:
 
 def _end(token: str) -> float:
     try:
-        claims = jwt.decode(token, options={"verify_signature": False})
-    except jwt.InvalidTokenError:  # an opaque one: Signals says where it is over
-        claims = {}
-    return float(claims.get("exp", now() + UNKNOWN_SECONDS))
+        return float(jwt.decode(token, options={"verify_signature": False})["exp"])
+    except (jwt.InvalidTokenError, KeyError, TypeError, ValueError):
+        return now() + UNKNOWN_SECONDS  # Signals says where it is over

@@ -37,7 +37,7 @@ def rows(count: int = 200, seed: int = 0) -> pd.DataFrame:
     return made.assign(label=(eager > 3).astype(int))
 
 
-def tiny_model(seed: int = 0) -> ScoringModel:
+def tiny_model(seed: int = 0, rounds: int = 12) -> ScoringModel:
     known = rows(seed=seed)
     encoder = Encoder.fit(known)
     matrix = xgboost.DMatrix(
@@ -49,7 +49,7 @@ def tiny_model(seed: int = 0) -> ScoringModel:
         nthread=1,
     )
     params = {"objective": "binary:logistic", "max_depth": 3, "seed": seed, "nthread": 1}
-    return ScoringModel(xgboost.train(params, matrix, num_boost_round=12), encoder)
+    return ScoringModel(xgboost.train(params, matrix, num_boost_round=rounds), encoder)
 
 
 @cache
@@ -104,3 +104,13 @@ def register_champion(
     version = register(registry, model, group=group)
     Champions(registry).promote(version, "a test", "it is told to")
     return version
+
+
+def files_of(registry: Registry, version: ModelVersion) -> Path:
+    """Return the folder in which a version's files are."""
+    [found] = [
+        path.parent
+        for path in (registry.folder / "artifacts").rglob("MLmodel")
+        if f"run_id: {version.run_id}" in path.read_text()
+    ]
+    return found

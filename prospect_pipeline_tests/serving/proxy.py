@@ -173,7 +173,18 @@ def proxy_to(upstream: str) -> Iterator[Proxy]:
 
 
 async def _message(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
-    """Return the head and the body of a request or an answer."""
+    """Return the head and the body of a request or an answer, as they were sent."""
     head = await reader.readuntil(b"\r\n\r\n")
     fields = dict(line.lower().split(b":", 1) for line in head.split(b"\r\n")[1:] if line)
+    if fields.get(b"transfer-encoding", b"").strip() == b"chunked":
+        return head, await _chunks(reader)
     return head, await reader.readexactly(int(fields.get(b"content-length", 0)))
+
+
+async def _chunks(reader: asyncio.StreamReader) -> bytes:
+    body, size = b"", 1
+    while size:
+        line = await reader.readline()
+        size = int(line, 16)
+        body += line + await reader.readexactly(size + 2)
+    return body

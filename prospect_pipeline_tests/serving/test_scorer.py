@@ -16,6 +16,7 @@ from prospect_pipeline.registry.store import LoadedModel, ModelVersion, Registry
 from prospect_pipeline.serving.scorer import Published, Scorer
 from prospect_pipeline.settings import DataSettings
 from prospect_pipeline_tests.registry.models import (
+    files_of,
     register,
     register_champion,
     registry_in,
@@ -50,11 +51,7 @@ def score(scorer: Scorer) -> float:
 
 def damage(registry: Registry, version: ModelVersion) -> Callable[[], None]:
     """Cut a version's model short; what is returned mends it."""
-    [path] = [
-        path
-        for path in (registry.folder / "artifacts").rglob("model.json")
-        if f"run_id: {version.run_id}" in (path.parent / "MLmodel").read_text()
-    ]
+    path = files_of(registry, version) / "model.json"
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     return lambda: void(path.write_bytes(whole))

@@ -888,8 +888,11 @@ def test_a_withdrawn_token_is_fetched_anew(monkeypatch: pytest.MonkeyPatch) -> N
     assert len(console.asked) == 2
 
 
-def test_a_token_that_says_no_end_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    endless = jwt.encode({"sub": "us"}, "k" * 32, algorithm="HS256")
+@pytest.mark.parametrize("end", [{}, {"exp": None}, {"exp": []}, {"exp": "later"}])
+def test_a_token_that_says_no_end_is_used(
+    monkeypatch: pytest.MonkeyPatch, end: dict[str, Any]
+) -> None:
+    endless = jwt.encode({"sub": "us", **end}, "k" * 32, algorithm="HS256")
     signals = Signals(JSONResponse(COLUMNS))
     console = Console(signals, timedelta(0), JSONResponse({"accessToken": endless}))
 
