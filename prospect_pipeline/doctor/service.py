@@ -14,7 +14,10 @@ from prospect_pipeline.settings import AutomationSettings, ServingSettings
 
 AREA = "service"
 LIVE, READY = f"{AREA} live", f"{AREA} ready"
-START = "start it: bentoml serve . (or the whole system: prospect run)"
+START = (
+    "start it: bentoml serve . --host 127.0.0.1 --port 8080, and set "
+    "PREDICT_URL=http://127.0.0.1:8080 (or the whole system: prospect run)"
+)
 LOG = "see its log"
 ANYBODY = "https://prospect-doctor.invalid"
 """A page of nobody's: the domain cannot exist (RFC 2606)."""
@@ -25,7 +28,7 @@ def checks(system: System) -> list[Check]:
     seen = _Service(system)
     return [
         Check(AREA, "origins", seen.origins, ""),
-        Check(AREA, "live", seen.live, START),
+        Check(AREA, "live", seen.live, seen.start),
         Check(AREA, "ready", seen.ready, LOG, after=(LIVE,)),
         Check(AREA, "version", seen.version, LOG, after=(READY, VERSION)),
         Check(AREA, "pages", seen.pages, LOG, after=(LIVE,)),
@@ -38,6 +41,9 @@ class _Service:
     def __init__(self, system: System) -> None:
         self.system = system
         self.serving = system[ServingSettings]
+        named = system[AutomationSettings].predict_url
+        self.where = "check PREDICT_URL" if named else START
+        self.start = "start the service there, or check PREDICT_URL" if named else START
 
     def origins(self) -> Sequence[Answer]:
         """What PREDICT_CORS_ORIGINS names, whether or not a service runs."""
@@ -54,7 +60,7 @@ class _Service:
             return unused("no scoring service runs here, and PREDICT_URL names none", START)
         reply = reach(f"{address}/livez")
         if not reply.ok:
-            return wrong(f"{address}/livez answers {reply.status}: is it the service?", self._where)
+            return wrong(f"{address}/livez answers {reply.status}: is it the service?", self.where)
         return ok(f"it answers at {address}")
 
     def ready(self) -> Answer:
@@ -96,11 +102,6 @@ class _Service:
             words = "a page of any origin is let in"
             found.append(wrong(words, "set PREDICT_CORS_ORIGINS to your own, and start it anew"))
         return found or [ok(f"{', '.join(named) or 'nobody'} let in, other origins refused")]
-
-    @property
-    def _where(self) -> str:
-        named = self.system[AutomationSettings].predict_url
-        return "check PREDICT_URL" if named else START
 
     def _scored(self) -> Reply:
         body = {"domain_userid": NOBODY, "dry_run": True}

@@ -8,12 +8,14 @@ import time
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from snowplow_signals import SignalsAPIError
+
 from prospect_pipeline.attributes import prospect
 from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.doctor.report import Answer, Check, ok, unused, warning, wrong
 from prospect_pipeline.doctor.system import System
-from prospect_pipeline.doctor.web import reach
-from prospect_pipeline.errors import SignalsUnavailable
+from prospect_pipeline.doctor.web import proxy_of, reach
+from prospect_pipeline.errors import NoAnswer, SignalsError, SignalsUnavailable
 from prospect_pipeline.settings import DataSettings, DefinitionSettings, SignalsSettings
 from prospect_pipeline.signals.client import OnlineAttributes
 from prospect_pipeline.signals.deployment import Change, Deployment, plan
@@ -36,10 +38,17 @@ ADDRESSES = {
     "sandbox": "check SP_SANDBOX_URL and the network",
     "local": "start it: prospect sandbox (or the whole system: prospect run)",
 }
+ANEW = "end what listens there, and start the local one anew: prospect sandbox"
 KEYS = {
     "signals": "check SP_API_KEY, SP_API_KEY_ID and SP_ORG_ID",
     "sandbox": "check SP_SANDBOX_TOKEN",
-    "local": "end what listens there, and start the local one anew: prospect sandbox",
+    "local": ANEW,
+}
+STRANGE = "what answers is not Signals, or another version of it"
+STRANGERS = {
+    "signals": "check SP_API_URL, and that the installed snowplow-signals is of its version",
+    "sandbox": "check SP_SANDBOX_URL, and that the installed snowplow-signals is of its version",
+    "local": ANEW,
 }
 
 
@@ -50,7 +59,7 @@ def checks(system: System) -> list[Check]:
     known = (CREDENTIALS,)
     return [
         Check(AREA, "address", seen.address, ADDRESSES[kind]),
-        Check(AREA, "credentials", seen.credentials, KEYS[kind], after=(ADDRESS,)),
+        Check(AREA, "credentials", seen.credentials, ADDRESSES[kind], after=(ADDRESS,)),
         Check(AREA, "attributes", seen.group, f"publish them: {PUBLISH}", after=known),
         Check(AREA, "backfill", seen.backfill, "", after=(f"{AREA} attributes",)),
         Check(AREA, "service", seen.service, f"publish it: {PUBLISH}", after=known),
@@ -84,20 +93,28 @@ class _Signals:
 
     def address(self) -> Answer:
         try:
-            reach(self.at.url)
+            url, kind = self.at.url, self.at.kind
         except SignalsUnavailable:
             root = self.system[DataSettings].root
             return wrong(f"no local Signals runs for {root}", ADDRESSES["local"])
-        return ok(f"{KINDS[self.at.kind]} answers at {self.at.url}")
+        proxy = proxy_of(url)
+        through = f", through the proxy {proxy}" if proxy else ""
+        try:
+            reach(url)
+        except NoAnswer as error:
+            remedy = f"{ADDRESSES[kind]}{', HTTP(S)_PROXY and NO_PROXY too' if proxy else ''}"
+            return wrong(f"{error}{through}", remedy)
+        return ok(f"{KINDS[kind]} answers at {url}{through}")
 
     def credentials(self) -> Answer:
         try:
             if self.at.credentials is not None:
                 asyncio.run(self._token())
-            _ = self.planned  # the first that is asked with them
         except SignalsUnavailable as error:  # it says nothing of the credentials
             return wrong(str(error), ADDRESSES[self.at.kind])
-        return ok("a token was fetched, and taken" if self.at.credentials else "the token is taken")
+        except SignalsError as error:
+            return wrong(str(error), KEYS[self.at.kind])
+        return self._taken()
 
     def group(self) -> Answer:
         change = self.planned.changes[0]
@@ -133,6 +150,34 @@ class _Signals:
             return wrong(f"it answers without {', '.join(missing)}", f"publish them: {PUBLISH}")
         return judged(took, self.settings.timeout_ms)
 
+    def _taken(self) -> Answer:
+        """What follows from the first that is asked with the credentials."""
+        kind = self.at.kind
+        try:
+            nothing = all(change.action == "create" for change in self.planned.changes)
+            strange = nothing and self._pages()
+        except SignalsUnavailable as error:
+            return wrong(str(error), ADDRESSES[kind])
+        except SignalsError as error:
+            if _status(error) in (401, 403):
+                return wrong(str(error), KEYS[kind])
+            return wrong(f"{STRANGE}: {error}", STRANGERS[kind])
+        except ValueError as error:  # its words hold what was answered
+            found = f"{STRANGE}: its answer is of another shape ({type(error).__name__})"
+            return wrong(found, STRANGERS[kind])
+        if strange:
+            return wrong(f"{STRANGE}: it answers 404 with a page", STRANGERS[kind])
+        return ok("a token was fetched, and taken" if self.at.credentials else "the token is taken")
+
+    def _pages(self) -> bool:
+        """Whether there is only a page that says 404, where Signals says so as JSON."""
+        group = prospect.attribute_group(self.definition)
+        try:
+            self.at.sdk().get_attribute_group(group.name, group.version)
+        except SignalsAPIError as error:
+            return error.status_code == 404 and isinstance(error.message, str)  # else it is JSON
+        return False
+
     async def _token(self) -> None:
         online = self._online()
         try:
@@ -162,6 +207,12 @@ def judged(took: float, budget: int) -> Answer:
     if took > budget / 2:
         return warning(found, "run nearer to Signals, or allow more: SIGNALS_TIMEOUT_MS")
     return ok(found)
+
+
+def _status(error: SignalsError) -> int | None:
+    """Return what Signals answered where that became this error."""
+    answered = error.__context__
+    return answered.status_code if isinstance(answered, SignalsAPIError) else None
 
 
 async def _timed(online: OnlineAttributes, group: GroupVersion) -> float:

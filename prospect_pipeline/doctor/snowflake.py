@@ -27,6 +27,9 @@ STATEMENT_SECONDS = 30
 CONNECT = "check SNOWFLAKE_ACCOUNT, SNOWFLAKE_USER and its password or key, and the network"
 READ = "GRANT SELECT ON TABLE {} TO ROLE {}, and USAGE on its database and schema"
 CREATE = "GRANT USAGE, CREATE TABLE ON SCHEMA {} TO ROLE {}"
+PRIMARY = "USE SECONDARY ROLES NONE"
+"""Secondary roles create nothing, and IS_ROLE_IN_SESSION counts them; for this session alone."""
+
 SEE = "ask who grants, or let a training show it: {}"
 
 
@@ -131,12 +134,14 @@ class _Snowflake:
             return wrong(nowhere, self.create)
         where, table = f"{name(database)}.{name(schema)}", self.settings.training_table.upper()
         try:
-            if not self._may_create(where):
-                return wrong(f"{self.role} may not create tables in {where}", self.create)
+            creators = self._creators(where)
             owners = self._rows(
                 f"SELECT table_owner FROM {name(database)}.information_schema.tables"
                 f" WHERE table_schema = {literal(schema)} AND table_name = {literal(table)}"
             )
+            self._rows(PRIMARY)
+            if not any(self._acts_as(role) for role in creators):
+                return wrong(f"{self.role} may not create tables in {where}", self.create)
             for (owner,) in owners:
                 if not self._acts_as(owner):
                     words = f"{table} belongs to the role {owner}, so it cannot be replaced"
@@ -147,16 +152,16 @@ class _Snowflake:
             return warning(words, SEE.format("materialize training_dataframe in Dagster"))
         return ok(f"{table} may be created in {where}")
 
-    def _may_create(self, schema: str) -> bool:
-        """Return whether a role of this session may create tables in a schema."""
+    def _creators(self, schema: str) -> list[str]:
+        """Return the roles that may create tables in a schema."""
         cursor = self.system.snowflake.cursor().execute(f"SHOW GRANTS ON SCHEMA {schema}")
         titles = [column[0].lower() for column in cursor.description]
         grants = [dict(zip(titles, row, strict=True)) for row in cursor.fetchall()]
         allowed = ("CREATE TABLE", "OWNERSHIP")
-        holders = {g["grantee_name"] for g in grants if g["privilege"] in allowed}
-        return any(self._acts_as(holder) for holder in sorted(holders))
+        return sorted({g["grantee_name"] for g in grants if g["privilege"] in allowed})
 
     def _acts_as(self, role: str) -> bool:
+        """Return whether the session's primary role is a role, or inherits from it."""
         [(does,)] = self._rows(f"SELECT IS_ROLE_IN_SESSION({literal(role)})")
         return bool(does)
 

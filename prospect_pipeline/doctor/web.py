@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import requests
 
@@ -44,3 +47,26 @@ def reach(url: str, method: str = "GET", **more: Any) -> Reply:
     except ValueError:
         body = None
     return Reply(reply.status_code, reply.headers, body, asked, answered)
+
+
+def proxy_of(url: str) -> str | None:
+    """Return the proxy that the environment names for an address, as it may be shown.
+
+    None where there is none, NO_PROXY excepts the address, or it is this machine's own.
+    """
+    parts, named = urlsplit(url), getproxies()
+    proxy = named.get(parts.scheme) or named.get("all")
+    if (
+        not proxy
+        or _is_loopback(parts.hostname or "")
+        or proxy_bypass(parts.netloc.rpartition("@")[2])
+    ):
+        return None
+    return shown_address(proxy if "://" in proxy else f"http://{proxy}")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

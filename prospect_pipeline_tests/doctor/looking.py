@@ -86,7 +86,7 @@ def standing_in(handle: Handle, ahead: float = 0) -> Iterator[str]:
             length = int(self.headers.get("content-length") or 0)
             self.rfile.read(length)
             status, headers, body = handle(self.command, self.path, dict(self.headers))
-            said = json.dumps(body).encode()
+            said = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.send_response(status)
             for name, value in ({"content-length": str(len(said))} | headers).items():
                 self.send_header(name, value)

@@ -80,7 +80,10 @@ def test_no_service_runs(tmp_path: Path) -> None:
     assert lines(report, "service live") == [
         ("not used", "no scoring service runs here, and PREDICT_URL names none")
     ]
-    assert one(report, "service live").remedy.startswith("start it: bentoml serve .")
+    assert one(report, "service live").remedy == (
+        "start it: bentoml serve . --host 127.0.0.1 --port 8080, and set "
+        "PREDICT_URL=http://127.0.0.1:8080 (or the whole system: prospect run)"
+    )
     assert report.unchecked == []
 
 
@@ -92,18 +95,27 @@ def test_the_service_of_the_running_system_is_found(tmp_path: Path) -> None:
     assert lines(report, "service live") == [("ok", f"it answers at {url}")]
 
 
-@pytest.mark.parametrize("named", ["PREDICT_URL", "run.json"])
+@pytest.mark.parametrize(
+    ("named", "remedy"),
+    [
+        ("PREDICT_URL", "start the service there, or check PREDICT_URL"),
+        ("run.json", service.START),
+    ],
+)
 def test_a_service_that_is_away(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str, remedy: str
 ) -> None:
     if named == "run.json":
         (tmp_path / named).write_text('{"predict": "http://127.0.0.1:9"}')
     else:
         monkeypatch.setenv(named, "http://127.0.0.1:9/")
 
-    assert lines(look(tmp_path, service.checks), "service live") == [
+    report = look(tmp_path, service.checks)
+
+    assert lines(report, "service live") == [
         ("wrong", "http://127.0.0.1:9/livez does not answer (ConnectionError)")
     ]
+    assert one(report, "service live").remedy == remedy
 
 
 def test_something_else_that_listens_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

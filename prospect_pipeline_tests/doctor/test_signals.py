@@ -36,6 +36,7 @@ from prospect_pipeline_tests.sandbox.conftest import TOKEN, signals_over
 SECRET = "s3cret-of-ours"
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 GROUP, SERVICE = "prospect_scoring_tutorial", "prospect_scoring_tutorial_service"
+STRANGER = "check SP_SANDBOX_URL, and that the installed snowplow-signals is of its version"
 PUBLISH = "dagster job execute -m prospect_pipeline.definitions -j deploy_configuration"
 
 
@@ -323,5 +324,75 @@ def test_something_else_that_listens_there(tmp_path: Path, monkeypatch: pytest.M
         report = seen(tmp_path)
 
     [found] = findings(report, "Signals credentials")
-    assert found.status == "wrong"
-    assert not report.well
+    assert (found.status, found.remedy) == ("wrong", STRANGER)
+    assert found.found == f"{signals.STRANGE}: its answer is of another shape (ValidationError)"
+    assert len(report.unchecked) == 4
+
+
+@pytest.mark.parametrize(
+    ("status", "found"),
+    [
+        (200, "Signals answered 200: Failed to decode response: <h1>A page of ours</h1>"),
+        (302, "Signals answered 302: Failed to decode response: <h1>A page of ours</h1>"),
+        (404, "it answers 404 with a page"),
+    ],
+)
+def test_a_page_that_answers_in_place_of_signals(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, found: str
+) -> None:
+    with standing_in(lambda *_: (status, {}, b"<h1>A page of ours</h1>")) as url:
+        monkeypatch.setenv("SP_SANDBOX_URL", url)
+        monkeypatch.setenv("SP_SANDBOX_TOKEN", TOKEN)
+        report = seen(tmp_path)
+
+    assert lines(report, "Signals credentials") == [("wrong", f"{signals.STRANGE}: {found}")]
+    assert one(report, "Signals credentials").remedy == STRANGER
+
+
+@pytest.mark.parametrize(
+    ("status", "remedy"),
+    [
+        (400, STRANGER),
+        (403, "check SP_SANDBOX_TOKEN"),
+        (503, "check SP_SANDBOX_URL and the network"),
+    ],
+)
+def test_only_a_refusal_of_who_asks_is_about_the_credentials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, remedy: str
+) -> None:
+    with standing_in(lambda *_: (status, {}, {"detail": "no"})) as url:
+        monkeypatch.setenv("SP_SANDBOX_URL", url)
+        monkeypatch.setenv("SP_SANDBOX_TOKEN", TOKEN)
+        found = one(seen(tmp_path), "Signals credentials")
+
+    assert (found.status, found.remedy) == ("wrong", remedy)
+
+
+def test_the_proxy_before_signals_is_named_without_its_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with standing_in(lambda *_: (401, {}, {})) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.replace("//", f"//ann:{SECRET}@"))
+        monkeypatch.setenv("SP_SANDBOX_URL", "http://signals.invalid")
+        monkeypatch.setenv("SP_SANDBOX_TOKEN", TOKEN)
+        report = seen(tmp_path)
+
+    assert lines(report, "Signals address") == [
+        ("ok", f"a sandbox answers at http://signals.invalid, through the proxy {proxy}")
+    ]
+    assert SECRET not in str(report.to_dict())
+
+
+def test_a_proxy_that_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://ann:{SECRET}@127.0.0.1:9")
+    monkeypatch.setenv("SP_SANDBOX_URL", "http://signals.invalid")
+    monkeypatch.setenv("SP_SANDBOX_TOKEN", TOKEN)
+
+    report = seen(tmp_path)
+
+    said = "http://signals.invalid does not answer (ProxyError), through the proxy"
+    assert lines(report, "Signals address") == [("wrong", f"{said} http://127.0.0.1:9")]
+    assert report.findings[0].remedy == (
+        "check SP_SANDBOX_URL and the network, HTTP(S)_PROXY and NO_PROXY too"
+    )
+    assert SECRET not in str(report.to_dict())

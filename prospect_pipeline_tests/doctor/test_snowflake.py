@@ -1,5 +1,6 @@
 """Snowflake: through the real connector against fakesnow, and grants as Snowflake words them."""
 
+import re
 from collections.abc import Collection
 from contextlib import ExitStack
 from pathlib import Path
@@ -143,10 +144,19 @@ def test_a_snowflake_that_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 class Cursor:
-    """Answers as Snowflake words it, by how a query begins; it refuses to change anything."""
+    """Answers as Snowflake words it, by how a query begins; it refuses to change anything.
 
-    def __init__(self, answers: dict[str, tuple[list[str], list[tuple[Any, ...]]]]) -> None:
+    Secondary roles are in the session until they are switched off.
+    """
+
+    def __init__(
+        self,
+        answers: dict[str, tuple[list[str], list[tuple[Any, ...]]]],
+        primary: Collection[str],
+        secondary: Collection[str],
+    ) -> None:
         self.answers = answers
+        self.primary, self.roles = primary, {*primary, *secondary}
         self.description: list[tuple[str]] = []
         self.rows: list[tuple[Any, ...]] = []
 
@@ -154,7 +164,13 @@ class Cursor:
         return self
 
     def execute(self, query: str) -> "Cursor":
+        if query == "USE SECONDARY ROLES NONE":
+            self.roles = {*self.primary}
+            return self
         assert query.startswith(("SELECT", "SHOW")), query
+        if asked := re.fullmatch(r"SELECT IS_ROLE_IN_SESSION\('(\w+)'\)", query):
+            self.rows = [(asked[1] in self.roles,)]
+            return self
         titles, self.rows = next(
             answer for begin, answer in self.answers.items() if query.startswith(begin)
         )
@@ -173,7 +189,11 @@ def grants(*held: tuple[str, str]) -> tuple[list[str], list[tuple[Any, ...]]]:
 
 
 def standing(
-    tmp_path: Path, held: Any, owners: Collection[str] = (), roles: Collection[str] = ("SCORER",)
+    tmp_path: Path,
+    held: Any,
+    owners: Collection[str] = (),
+    roles: Collection[str] = ("SCORER",),
+    secondary: Collection[str] = (),
 ) -> _Snowflake:
     answers = {
         "SELECT CURRENT_DATABASE()": (["d", "s"], [("DB", "S")]),
@@ -181,13 +201,9 @@ def standing(
         "SHOW GRANTS ON SCHEMA": held,
         "SELECT table_owner": (["o"], [(owner,) for owner in owners]),
     }
-    answers |= {
-        f"SELECT IS_ROLE_IN_SESSION('{role}')": (["r"], [(role in roles,)])
-        for role in ("SCORER", "LOADER", "ADMIN")
-    }
     with ExitStack() as closing:
         system = System(tmp_path, closing)
-    system.snowflake = Cursor(answers)
+    system.snowflake = Cursor(answers, roles, secondary)
     return _Snowflake(system)
 
 
@@ -212,6 +228,25 @@ def test_a_role_that_may_not_create_the_table(tmp_path: Path) -> None:
 
     assert (answer.status, answer.found) == ("wrong", 'SCORER may not create tables in "DB"."S"')
     assert "GRANT USAGE, CREATE TABLE" in answer.remedy
+
+
+def test_a_role_inherits_what_may_create_the_table(tmp_path: Path) -> None:
+    held = grants(("CREATE TABLE", "LOADER"))
+
+    assert standing(tmp_path, held, roles=["SCORER", "LOADER"]).results().status == "ok"
+
+
+def test_what_secondary_roles_may_do_does_not_count(tmp_path: Path, may: Any) -> None:
+    held = grants(("CREATE TABLE", "LOADER"))
+
+    creating = standing(tmp_path, held, secondary=["LOADER"]).results()
+    replacing = standing(tmp_path, may, ["LOADER"], secondary=["LOADER"]).results()
+
+    assert (creating.status, creating.found) == (
+        "wrong",
+        'SCORER may not create tables in "DB"."S"',
+    )
+    assert (replacing.status, "belongs to the role LOADER" in replacing.found) == ("wrong", True)
 
 
 def test_a_table_of_another_role_cannot_be_replaced(tmp_path: Path, may: Any) -> None:
