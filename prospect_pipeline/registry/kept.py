@@ -12,8 +12,14 @@ from typing import Any
 
 import xgboost
 
-from prospect_pipeline.registry.store import LoadedModel, ModelVersion, assembled, carried
-from prospect_pipeline.settings import DataSettings, RegistrySettings
+from prospect_pipeline.registry.store import (
+    LoadedModel,
+    ModelVersion,
+    Registry,
+    assembled,
+    carried,
+)
+from prospect_pipeline.settings import DataSettings
 from prospect_pipeline.writing import whole_file
 
 logger = logging.getLogger("prospect.scorer")
@@ -23,17 +29,21 @@ class KeptModel:
     """One file for what is served: the alias of a model, its latest, or a version by number.
 
     The file is XGBoost's JSON and what a version carries, below a digest of both: a file that was
-    cut or changed is not read. Nothing here raises; what cannot be kept or read is logged.
+    cut or changed is not read, nor is one of another registry. Nothing here raises; what cannot be
+    kept or read is logged.
     """
 
-    def __init__(self, settings: RegistrySettings, data: DataSettings) -> None:
+    def __init__(self, registry: Registry, data: DataSettings) -> None:
+        settings = registry.settings
         meant = settings.version or settings.alias
+        self.registry = registry.address
         self.path = data.root / "serving" / f"{settings.model_name}@{meant}.json"
 
     def keep(self, loaded: LoadedModel) -> None:
         """Keep a version in the place of the one before, whole or not at all."""
         content = json.dumps(
             {
+                "registry": self.registry,
                 "identity": asdict(loaded.identity),
                 "registered": loaded.registered.isoformat() if loaded.registered else None,
                 "carried": carried(loaded.model, loaded.group),
@@ -57,7 +67,10 @@ class KeptModel:
             digest, _, content = self.path.read_text().partition("\n")
             if digest != _digest(content):
                 raise ValueError("its digest is another")
-            return _rebuilt(json.loads(content))
+            kept = json.loads(content)
+            if kept["registry"] != self.registry:
+                raise ValueError(f"it is of another registry, {kept['registry']}")
+            return _rebuilt(kept)
         except FileNotFoundError:
             return None
         except (OSError, KeyError, TypeError, ValueError) as error:  # XGBoost's is a ValueError

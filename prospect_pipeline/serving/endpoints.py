@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from opentelemetry.trace import Span
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 from starlette.types import Receive, Scope, Send
@@ -75,7 +74,7 @@ class Slots:
 class Gate:
     """What every endpoint of a service shares: keys, limits, and what is told of requests.
 
-    ``explain`` says what a caller is told of a problem, ``version`` which model is in use.
+    ``told`` says what a caller is told of a problem, ``version`` which model is in use.
     """
 
     keys: ApiKeys
@@ -85,7 +84,7 @@ class Gate:
     metrics: Metrics
     log: RequestLog
     spans: Spans
-    explain: Callable[[ProspectError], Refusal]
+    told: Callable[[ProspectError], Refusal]
     version: Callable[[], str | None]
 
 
@@ -118,12 +117,14 @@ class Endpoint(Generic[Body]):
         began = time.perf_counter()
         with self.gate.spans.span(self.path, scope["headers"]) as span:
             refused: Refusal | None = None
+            reason, version = "", self.gate.version()
             try:
                 content, outcome = await self._answered(scope, receive)
+                version = content["model"]["version"]
             except Refusal as problem:
                 refused, outcome = problem, problem.code
             except ProspectError as problem:
-                refused = self.gate.explain(problem)
+                refused, reason = self.gate.told(problem), str(problem)
                 outcome = refused.code
             except Exception:  # a bug: the caller is told that there is one, and no more
                 logger.exception("A request failed unexpectedly.")
@@ -131,7 +132,14 @@ class Endpoint(Generic[Body]):
             status = refused.status if refused else 200
             body = to_json(refused.body if refused else content, inf_nan_mode="null")
             await _respond(send, status, body, refused)
-            self._note(span, status, outcome, time.perf_counter() - began)
+            seconds = time.perf_counter() - began
+            self._seconds.observe(seconds)
+            self.gate.metrics.outcomes.labels(self.path, outcome, version or "").inc()
+            self.gate.log.note(self.path, status, outcome, seconds, version, reason)
+            if span is not None:
+                span.set_attribute("http.response.status_code", status)
+                span.set_attribute("prospect.outcome", outcome)
+                span.set_attribute("prospect.model.version", version or "")
 
     async def _answered(self, scope: Scope, receive: Receive) -> tuple[Answer, str]:
         client = (scope.get("client") or ("",))[0]
@@ -150,12 +158,12 @@ class Endpoint(Generic[Body]):
     def _admit(self, scope: Scope, client: str) -> None:
         if scope["method"] != "POST":
             raise Refusal.of(405)
+        self._count(client, 1)
         headers = dict(scope["headers"])
         if not is_json(headers):
             raise Refusal.of(415)
         if not self.gate.keys.accept(headers.get(b"authorization"), headers.get(b"x-api-key")):
             raise Refusal.of(401)
-        self._count(client, 1)
         length = headers.get(b"content-length", b"")
         if length.isdigit() and int(length) > self.most_bytes:
             raise Refusal.too_large(self.most_bytes)
@@ -164,16 +172,6 @@ class Endpoint(Generic[Body]):
         wait = self.gate.rate.wait(client, requests)
         if wait:
             raise Refusal.of(429, retry_after=wait)
-
-    def _note(self, span: Span | None, status: int, outcome: str, seconds: float) -> None:
-        version = self.gate.version()
-        self._seconds.observe(seconds)
-        self.gate.metrics.outcomes.labels(self.path, outcome).inc()
-        self.gate.log.note(self.path, status, outcome, seconds, version)
-        if span is not None:
-            span.set_attribute("http.response.status_code", status)
-            span.set_attribute("prospect.outcome", outcome)
-            span.set_attribute("prospect.model.version", version or "")
 
 
 def is_json(headers: Mapping[bytes, bytes]) -> bool:

@@ -30,10 +30,10 @@ class ApiKeys:
         """
         if not self._keys:
             return True
-        given = own or b""
+        given = [own or b""]
         if authorization is not None and authorization[:7].lower() == b"bearer ":
-            given = authorization[7:].strip()
-        return sum(hmac.compare_digest(given, key) for key in self._keys) > 0
+            given.append(authorization[7:].strip())
+        return sum(hmac.compare_digest(one, key) for one in given for key in self._keys) > 0
 
 
 class RateLimit:
@@ -49,14 +49,16 @@ class RateLimit:
         self._even: OrderedDict[str, float] = OrderedDict()
 
     def wait(self, client: str, requests: int = 1) -> float:
-        """Return 0 and count the requests, or how many seconds later they would be let through."""
+        """Return 0 and count the requests, or how many seconds later they would be let through.
+
+        More than the limit are never let through.
+        """
         if not self.a_minute:
             return 0.0
         who, now = _network(client), self._clock()
-        before = max(self._even.get(who, now), now)
-        even = before + requests * MINUTE / self.a_minute
+        even = max(self._even.get(who, now), now) + requests * MINUTE / self.a_minute
         over = even - now - MINUTE
-        if over > ROUNDING and before > now:  # who has asked for nothing lately may ask for much
+        if over > ROUNDING:
             return over
         self._even[who] = even
         self._even.move_to_end(who)

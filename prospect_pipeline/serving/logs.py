@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from prospect_pipeline.redaction import known_secrets, without_secrets
 
 ROOT = "prospect"
-FIELDS = ("endpoint", "status", "outcome", "ms", "model_version", "more_like_it")
+FIELDS = ("endpoint", "status", "outcome", "ms", "model_version", "reason", "more_like_it")
 SAME_AGAIN_SECONDS = 1.0
 
 logger = logging.getLogger("prospect.requests")
@@ -35,6 +35,8 @@ class JsonLines(logging.Formatter):
             "message": without_secrets(record.getMessage(), self._secrets),
         }
         line |= {name: getattr(record, name) for name in FIELDS if hasattr(record, name)}
+        if "reason" in line:
+            line["reason"] = without_secrets(line["reason"], self._secrets)
         if record.exc_info:
             traceback = self.formatException(record.exc_info)
             line["traceback"] = without_secrets(traceback, self._secrets)
@@ -61,9 +63,15 @@ class RequestLog:
         self._unsaid: dict[str, int] = {}
 
     def note(
-        self, endpoint: str, status: int, outcome: str, seconds: float, version: str | None
+        self,
+        endpoint: str,
+        status: int,
+        outcome: str,
+        seconds: float,
+        version: str | None,
+        reason: str = "",
     ) -> None:
-        """Take note of an answer."""
+        """Take note of an answer; ``reason`` is what its caller may not have been told."""
         if status < 400 and random.random() >= self.share:  # noqa: S311  -- no secret hangs on it
             return
         more = 0
@@ -74,11 +82,15 @@ class RequestLog:
                 return
             self._said[outcome], more = now, self._unsaid.pop(outcome, 0)
         level = logging.WARNING if status >= 500 else logging.INFO
-        fields = {
+        fields: dict[str, object] = {
             "endpoint": endpoint,
             "status": status,
             "outcome": outcome,
             "ms": round(seconds * 1000, 3),
             "model_version": version,
         }
-        logger.log(level, "answered", extra=fields | ({"more_like_it": more} if more else {}))
+        if reason:
+            fields["reason"] = reason
+        if more:
+            fields["more_like_it"] = more
+        logger.log(level, "answered", extra=fields)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -43,7 +43,7 @@ class Scored:
 
 
 class Predictor:
-    """Scores visitors by the model in use, at most ``together`` of them in one call to Signals."""
+    """Scores visitors by the model in use, as many together as Signals is asked for in one call."""
 
     def __init__(
         self,
@@ -52,14 +52,13 @@ class Predictor:
         clock: Clock,
         remembered: Remembered,
         metrics: Metrics,
-        together: int,
     ) -> None:
         self.scorer = scorer
         self.attributes = attributes
         self.clock = clock
         self.remembered = remembered
         self.metrics = metrics
-        self.together = together
+        self.together = attributes.together
         self._asked: list[tuple[str, asyncio.Future[Scored]]] = []
         self._answering: set[asyncio.Task[None]] = set()
         self._encoded: tuple[LoadedModel, Floats] | None = None
@@ -81,13 +80,12 @@ class Predictor:
         """Score visitors, who may be named twice, all by the same version; raises as `predict`."""
         model = self.scorer.current()
         distinct = list(dict.fromkeys(visitors))
-        parts = await asyncio.gather(
-            *(
-                self._score(model, distinct[start : start + self.together])
-                for start in range(0, len(distinct), self.together)
-            )
-        )
-        found = {visitor: one for part in parts for visitor, one in part.items()}
+        values = await self._read(model, distinct, each_for_itself=False)
+        found: dict[str, Scored | ProspectError] = {}
+        for start in range(0, len(distinct), self.together):
+            some = distinct[start : start + self.together]
+            found |= self._score(model, {visitor: values[visitor] for visitor in some})
+            await asyncio.sleep(0)  # others have their turn
         scored = []
         for visitor in visitors:
             one = found[visitor]
@@ -112,8 +110,9 @@ class Predictor:
         found: dict[str, Scored | ProspectError] = {}
         problem: Exception | None = None
         try:
+            model = self.scorer.current()
             visitors = list(dict.fromkeys(visitor for visitor, _ in asked))
-            found = await self._score(self.scorer.current(), visitors)
+            found = self._score(model, await self._read(model, visitors, each_for_itself=True))
         except Exception as error:  # whatever it is, everybody is waiting for it
             problem = error
         for visitor, answer in asked:
@@ -121,42 +120,38 @@ class Predictor:
             if answer.done():  # its caller has gone
                 continue
             if isinstance(one, Exception):
-                answer.set_exception(copy.copy(one))  # each raises its own, with its own traceback
+                answer.set_exception(_own(one))
             else:
                 answer.set_result(one)
 
-    async def _score(
-        self, model: LoadedModel, visitors: list[str]
+    def _score(
+        self, model: LoadedModel, values: Mapping[str, OnlineValues | SignalsError]
     ) -> dict[str, Scored | ProspectError]:
-        """Return each distinct visitor's score, or why there is none."""
-        values = await self._read(model, visitors)
+        """Return each visitor's score, or why there is none."""
         began = time.perf_counter()
-        found = {
-            visitor: self._prepared(model, visitor, one)
-            for visitor, one in zip(visitors, values, strict=True)
-        }
+        found = {who: self._prepared(model, who, one) for who, one in values.items()}
         scored = [one for one in found.values() if isinstance(one, Scored)]
         if scored:
             rows = [one.columns for one in scored]
             scores = model.model.score_rows(rows, self._matrix(model))
+            told = self.metrics.score.labels(model.identity.version)
             for one, score in zip(scored, scores.tolist(), strict=True):
                 one.score = score
-                self.metrics.score.observe(score)
+                told.observe(score)
         self.metrics.scoring.observe(time.perf_counter() - began)
         return found
 
     async def _read(
-        self, model: LoadedModel, visitors: list[str]
-    ) -> Sequence[OnlineValues | SignalsError]:
-        """Return each visitor's values, or why there are none."""
-        began = time.perf_counter()
+        self, model: LoadedModel, visitors: list[str], *, each_for_itself: bool
+    ) -> dict[str, OnlineValues | SignalsError]:
+        """Return each distinct visitor's values, or why there are none."""
         try:
-            return await self.attributes.read_many(visitors, model.group)
+            values: Sequence[OnlineValues | SignalsError] = await self.attributes.read_many(
+                visitors, model.group, each_for_itself=each_for_itself
+            )
         except SignalsError as problem:
-            return [problem] * len(visitors)
-        finally:
-            self.metrics.signals.observe(time.perf_counter() - began)
-            self.metrics.shared.observe(len(visitors))
+            values = [problem] * len(visitors)
+        return dict(zip(visitors, values, strict=True))
 
     def _prepared(
         self, model: LoadedModel, visitor: str, values: OnlineValues | SignalsError
@@ -194,3 +189,11 @@ class Predictor:
             names = len(model.model.encoder.names)
             self._encoded = (model, np.empty((self.together, names)))
         return self._encoded[1]
+
+
+def _own(error: Exception) -> Exception:
+    """Return a copy, for each caller adds to its traceback; the same where there can be none."""
+    try:
+        return copy.copy(error)
+    except Exception:  # whatever it is, somebody is waiting for it
+        return error

@@ -89,8 +89,8 @@ class Score(BaseModel):
     decision: Decision
     stale: bool | None = Field(
         None,
-        description="True where Signals did not answer and the attributes are those of a moment "
-        "ago (PREDICT_STALE_SECONDS); left out otherwise.",
+        description="True where Signals gave nothing that can be scored and the attributes are "
+        "those of a moment ago (PREDICT_STALE_SECONDS); left out otherwise.",
     )
     signals: dict[str, Any] | None = Field(
         None, description="Raw attribute values; left out where PREDICT_DETAIL is 'score'."

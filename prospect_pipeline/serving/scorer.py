@@ -61,11 +61,34 @@ class Scorer:
 
     def refresh(self) -> bool:
         """Load the version that is meant, where another is in use; return whether it changed."""
-        loaded = self._newer() or self._stand_in()
-        if loaded is not None:
-            self._use(loaded)
-            self._keep(loaded)
-        return loaded is not None
+        loaded = self._newer()
+        if loaded is None:
+            return self.stand_in()
+        self._use(loaded)
+        self._keep(loaded)
+        return True
+
+    def stand_in(self) -> bool:
+        """Use the version that was kept on the disk, where there is none in use; return whether."""
+        if self.ready or self.kept is None:
+            return False
+        loaded = self.kept.read()
+        if loaded is None:
+            return False
+        try:
+            _try(loaded)
+        except ProspectError as error:  # it was kept by other code than this
+            logger.warning("What was kept on this disk cannot be used: %s", error)
+            return False
+        identity = loaded.identity
+        logger.warning(
+            "Model %s version %s, kept on this disk, stands in: %s",
+            identity.name,
+            identity.version,
+            self.problem or "MLflow has not answered yet.",
+        )
+        self._use(loaded)
+        return True
 
     async def follow(self, published: Published) -> bool:
         """Refresh, but let a model in use stay until the newer one's attributes are published.
@@ -106,27 +129,6 @@ class Scorer:
         except Exception as error:  # whatever it is, the model in use goes on, and so does watching
             self._stay(error)
             return None
-        return loaded
-
-    def _stand_in(self) -> LoadedModel | None:
-        """Return the version that was kept on the disk, where there is none in use."""
-        if self.ready or self.kept is None:
-            return None
-        loaded = self.kept.read()
-        if loaded is None:
-            return None
-        try:
-            _try(loaded)
-        except ProspectError as error:  # it was kept by other code than this
-            logger.warning("What was kept on this disk cannot be used: %s", error)
-            return None
-        identity = loaded.identity
-        logger.warning(
-            "Model %s version %s, kept on this disk, stands in: %s",
-            identity.name,
-            identity.version,
-            self.problem,
-        )
         return loaded
 
     def _keep(self, loaded: LoadedModel) -> None:

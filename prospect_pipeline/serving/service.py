@@ -20,16 +20,13 @@ from starlette.types import ASGIApp
 from prospect_pipeline.errors import ProspectError, SettingsError, SignalsError
 from prospect_pipeline.registry.kept import KeptModel
 from prospect_pipeline.registry.store import Registry
-from prospect_pipeline.serving import answers, logs, openapi
+from prospect_pipeline.serving import logs, openapi
 from prospect_pipeline.serving.answers import Answer
-from prospect_pipeline.serving.bodies import Bodies
 from prospect_pipeline.serving.crossing import Crossings
 from prospect_pipeline.serving.edge import Edge, Endpoints
-from prospect_pipeline.serving.endpoints import Endpoint, Gate, Slots
-from prospect_pipeline.serving.guard import ApiKeys, RateLimit
-from prospect_pipeline.serving.metrics import metrics
+from prospect_pipeline.serving.handlers import Handlers
+from prospect_pipeline.serving.metrics import forget_the_dead, metrics
 from prospect_pipeline.serving.predictor import Predictor
-from prospect_pipeline.serving.refusal import COME_AGAIN_SECONDS, Refusal, refusal
 from prospect_pipeline.serving.remembered import Remembered
 from prospect_pipeline.serving.schemas import (
     DomainUserid,
@@ -42,7 +39,6 @@ from prospect_pipeline.serving.schemas import (
     PredictRequest,
 )
 from prospect_pipeline.serving.scorer import Scorer
-from prospect_pipeline.serving.tracing import Spans
 from prospect_pipeline.settings import (
     Clock,
     DataSettings,
@@ -58,6 +54,8 @@ from prospect_pipeline.signals.connection import connection
 KEY = "domain_userid"
 RENEW_SECONDS = 60
 FIRST_TOKEN_SECONDS = 2.0
+FIRST_MODEL_SECONDS = 5.0
+"""How long a worker that starts waits for the token, and for the registry where a model is kept."""
 
 SWITCH_SECONDS = 0.0005
 """How soon a thread gives way: while a newer model is loaded, requests wait so long for a turn."""
@@ -116,35 +114,28 @@ class ProspectScoring:
 
     def __init__(self) -> None:
         data = _data()
-        signals, registry = SignalsSettings.load(), RegistrySettings.load()
+        signals, settings = SignalsSettings.load(), RegistrySettings.load()
         self.serving = ServingSettings.load()
-        self.full = self.serving.detail == "full"
         self.metrics = metrics()
-        self.breaker = Breaker(
-            signals.breaker_failures, signals.breaker_seconds, notice=self.metrics.breaker.set
-        )
-        self.scorer = Scorer(
-            Registry(registry, data),
-            registry.version,
-            KeptModel(registry, data),
-            self.metrics,
-        )
+        registry = Registry(settings, data)
+        self.scorer = Scorer(registry, settings.version, KeptModel(registry, data), self.metrics)
         self.attributes = OnlineAttributes(
             lambda: connection(signals, data),
             DefinitionSettings.load().service_name,
             KEY,
             signals.timeout_ms,
-            self.breaker,
-        )
-        self.predictor = Predictor(
-            self.scorer,
-            self.attributes,
-            Clock.load(),
-            Remembered(self.serving.stale_seconds, self.serving.stale_visitors),
-            self.metrics,
+            Breaker(
+                signals.breaker_failures, signals.breaker_seconds, notice=self.metrics.breaker.set
+            ),
             signals.shared_reads,
+            self.metrics.read,
+        )
+        remembered = Remembered(self.serving.stale_seconds, self.serving.stale_visitors)
+        self.predictor = Predictor(
+            self.scorer, self.attributes, Clock.load(), remembered, self.metrics
         )
         self.crossings = Crossings(self.serving, self.attributes)
+        self.handlers = Handlers(self.serving, self.predictor, self.crossings)
         self.tasks: list[asyncio.Task[None]] = []
 
     @bentoml.on_startup
@@ -152,21 +143,26 @@ class ProspectScoring:
         """Load the model and fetch the token; then watch for newer ones, and renew it ahead.
 
         Whether Signals still has the model's attributes is looked up as often as for a newer model,
-        which is taken once Signals has its own. Neither registry nor Signals is waited for.
+        which is taken once Signals has its own. Neither registry nor Signals is waited for long: a
+        model that was kept stands in, and requests wait for the token.
         """
         logging.getLogger("bentoml._internal.server.http_app").addFilter(Expected())
         alone = bentoml.server_context.service_type is not None  # a worker, not a test's process
         if alone:
             logs.set_up()
+            forget_the_dead()
             sys.setswitchinterval(SWITCH_SECONDS)
-        await asyncio.to_thread(self.scorer.refresh)
-        with suppress(TimeoutError):  # the token goes on being fetched, and requests wait for it
+        loading = asyncio.create_task(asyncio.to_thread(self.scorer.refresh))
+        await asyncio.wait([loading], timeout=FIRST_MODEL_SECONDS)
+        if not loading.done():
+            await asyncio.to_thread(self.scorer.stand_in)
+        with suppress(TimeoutError):
             async with asyncio.timeout(FIRST_TOKEN_SECONDS):
                 await self._renew()
         await self._confirm()
         every = self.serving.poll_seconds
         self.tasks = [
-            asyncio.create_task(self.scorer.watch(every, self.attributes.is_published)),
+            asyncio.create_task(self._watch(loading)),
             asyncio.create_task(_again_and_again(self._renew, RENEW_SECONDS)),
             asyncio.create_task(_again_and_again(self._confirm, every)),
         ]
@@ -188,13 +184,17 @@ class ProspectScoring:
         """Whether a model is loaded (BentoML's readiness)."""
         return self.scorer.ready
 
+    def endpoints(self) -> Endpoints:
+        """Return what answers over HTTP: the two methods below, past BentoML's middlewares."""
+        return self.handlers.endpoints(self.metrics)
+
     @bentoml.api(route="/predict")
     async def predict(
         self, domain_userid: DomainUserid, explain: Explain = False, dry_run: DryRun = False
     ) -> Prediction:
         """Score one visitor; one whom Signals does not know is scored on empty attributes."""
         asked = PredictRequest(domain_userid=domain_userid, explain=explain, dry_run=dry_run)
-        return await self._told(self._predict(asked))  # type: ignore[return-value]
+        return await self._told(self.handlers.predict(asked))  # type: ignore[return-value]
 
     @bentoml.api(route="/predict_batch")
     async def predict_batch(self, domain_userids: DomainUserids) -> Predictions:
@@ -203,73 +203,19 @@ class ProspectScoring:
         Where one of them cannot be scored there is no answer, but an error that says why.
         """
         asked = PredictBatchRequest(domain_userids=domain_userids)
-        return await self._told(self._predict_batch(asked))  # type: ignore[return-value]
-
-    def endpoints(self) -> Endpoints:
-        """Return what answers over HTTP: the two methods above, past BentoML's middlewares."""
-        gate = Gate(
-            ApiKeys(self.serving.api_key),
-            RateLimit(self.serving.rate_limit),
-            Bodies(),
-            Slots(self.serving.max_concurrency, self.predictor.together, self.metrics),
-            self.metrics,
-            logs.RequestLog(self.serving.log_sample),
-            Spans.load(self.serving.tracing),
-            self._refusal,
-            self.scorer.version,
-        )
-        one = Endpoint(
-            "/predict",
-            PredictRequest,
-            self._predict,
-            lambda _: 1,
-            self.serving.max_body_bytes,
-            gate,
-        )
-        many = Endpoint(
-            "/predict_batch",
-            PredictBatchRequest,
-            self._predict_batch,
-            self._visitors,
-            self.serving.max_batch_bytes,
-            gate,
-        )
-        return {"/predict": one, "/predict_batch": many}
-
-    async def _predict(self, asked: PredictRequest) -> tuple[Answer, str]:
-        scored = await self.predictor.predict(asked.domain_userid)
-        if not asked.dry_run:
-            self.crossings.notice(scored.visitor, scored.score)
-        answer = answers.of_one(
-            scored, full=self.full, explain=asked.explain, dry_run=asked.dry_run
-        )
-        return answer, "stale" if scored.stale else "scored"
-
-    def _visitors(self, asked: PredictBatchRequest) -> int:
-        visitors, limit = len(asked.domain_userids), self.serving.batch_limit
-        if not limit:
-            raise Refusal.of(404)
-        if visitors > limit:
-            raise Refusal.of(400, f"domain_userids: {visitors:,} are too many, {limit:,} fit.")
-        return visitors
-
-    async def _predict_batch(self, asked: PredictBatchRequest) -> tuple[Answer, str]:
-        scored = await self.predictor.predict_many(asked.domain_userids)
-        stale = any(one.stale for one in scored)
-        return answers.of_many(scored, full=self.full), "stale" if stale else "scored"
+        return await self._told(self.handlers.predict_batch(asked))  # type: ignore[return-value]
 
     async def _told(self, answer: Awaitable[tuple[Answer, str]]) -> JSONResponse:
         """Return an answer, or what its caller is told, for who asks without the edge."""
         try:
             return JSONResponse((await answer)[0])
-        except Refusal as problem:
-            return problem.response()
         except ProspectError as problem:
-            return self._refusal(problem).response()
+            return self.handlers.told(problem).response()
 
-    def _refusal(self, problem: ProspectError) -> Refusal:
-        retry_after = max(self.breaker.seconds_left, COME_AGAIN_SECONDS)
-        return refusal(problem, told=self.full, retry_after=retry_after)
+    async def _watch(self, loading: asyncio.Task[bool]) -> None:
+        """Follow the model that is meant, once the first look at the registry has ended."""
+        await asyncio.wait([loading])
+        await self.scorer.watch(self.serving.poll_seconds, self.attributes.is_published)
 
     async def _confirm(self) -> None:
         group = self.scorer.current().group if self.scorer.ready else None

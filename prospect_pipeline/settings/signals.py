@@ -37,7 +37,7 @@ class SignalsSettings(_Settings):
         300, validation_alias="SIGNALS_TIMEOUT_MS"
     )
     breaker_failures: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
-        10, validation_alias="SIGNALS_BREAKER_FAILURES"
+        5, validation_alias="SIGNALS_BREAKER_FAILURES"
     )
     breaker_seconds: Annotated[float, Field(gt=0, le=300)] = Field(
         1.0, validation_alias="SIGNALS_BREAKER_SECONDS"

@@ -1,7 +1,7 @@
 """A circuit breaker: a Signals that fails again and again is left alone for a moment.
 
 The pattern is that of Nygard, Release It! (2007): closed while all is well, open after so many
-failures in a row, and from then on one trial at a time until one succeeds.
+failures in a row, and from then on a trial now and again until one succeeds.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ class Breaker:
         self._clock = clock
         self._failed = 0
         self._last = ""
+        self._failed_at = 0.0
         self._opens_again = 0.0
 
     @property
@@ -47,17 +48,18 @@ class Breaker:
         """How long nobody is let through from now on, in seconds; 0 where somebody is."""
         return max(self._opens_again - self._clock(), 0.0) if self.is_open else 0.0
 
-    def admit(self) -> None:
-        """Let a call through, or raise SignalsUnavailable with the last one's problem.
+    def admit(self) -> float:
+        """Let a call through and return its ticket, or raise SignalsUnavailable in the last words.
 
         Of an open one a trial is let through every ``seconds``, also where an earlier one is
         still under way or was given up.
         """
-        if not self.is_open:
-            return
-        if self.seconds_left > 0:
-            raise SignalsUnavailable(self._last)
-        self._opens_again = self._clock() + self.seconds
+        now = self._clock()
+        if self.is_open:
+            if now < self._opens_again:
+                raise SignalsUnavailable(self._last)
+            self._opens_again = now + self.seconds
+        return now
 
     def succeeded(self) -> None:
         """Take note of an answer: all is well again."""
@@ -66,13 +68,19 @@ class Breaker:
             self.notice(False)
         self._failed = 0
 
-    def failed(self, problem: SignalsError) -> None:
-        """Take note of a failure."""
-        before = self.is_open
+    def failed(self, problem: SignalsError, ticket: float) -> None:
+        """Take note of a failure of the call with a ticket.
+
+        Calls that were under way at once and fail together are one failure: each that counts began
+        after the one before it was known.
+        """
+        if self._failed and ticket < self._failed_at:
+            return
         self._failed += 1
+        self._failed_at = self._clock()
         self._last = str(problem)
-        if self.is_open and not before:
-            self._opens_again = self._clock() + self.seconds
+        if self._failed == self.failures:
+            self._opens_again = self._failed_at + self.seconds
             self.notice(True)
             logger.warning(
                 "Signals failed %d times in a row and is left alone but for a trial every %g s: %s",

@@ -1,26 +1,28 @@
-"""Reading attributes online, fast: one pooled, keep-alive, asynchronous connection.
-
-The requests and the reply's shape are those of the Signals SDK, which opens a connection for every
-call and is used everywhere but here.
-"""
+"""Reading attributes online, fast, many at a time, and never for longer than a time budget."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from collections.abc import Callable, Sequence
-from typing import Any
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeVar
 
 import aiohttp
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.errors import SignalsError, SignalsRefused, SignalsUnavailable
 from prospect_pipeline.signals.breaker import Breaker
 from prospect_pipeline.signals.connection import Connection
-from prospect_pipeline.signals.replies import OnlineValues, decode
-from prospect_pipeline.signals.tokens import Tokens
+from prospect_pipeline.signals.link import Link
+from prospect_pipeline.signals.replies import (
+    MOST_BYTES,
+    MOST_BYTES_ALTOGETHER,
+    OnlineValues,
+    decode,
+    whole_body,
+)
 
 DROPPED = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
 """A kept connection that the other side closed just as it was used: a read can be asked again."""
@@ -28,8 +30,8 @@ DROPPED = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
 REFUSED = (400, 413, 422)
 """Statuses that are about what was asked, and say nothing of how Signals is."""
 
-KEEP_SECONDS = 50
-"""How long an unused connection is kept: load balancers commonly close theirs after a minute."""
+Found = OnlineValues | SignalsRefused
+T = TypeVar("T")
 
 logger = logging.getLogger("prospect.signals")
 
@@ -39,8 +41,8 @@ class OnlineAttributes:
 
     A version is read as such, by the names of its attributes, and not through a service: what a
     service gives changes with the service, and a published version's definition never does.
-    ``connect`` is asked again for the connection after one has failed: a local Signals may have
-    been started anew at another address.
+    At most ``together`` identifiers are asked for in one call; ``observe`` is told of each call how
+    many they were and how many seconds it took.
     """
 
     def __init__(
@@ -50,15 +52,16 @@ class OnlineAttributes:
         key: str,
         timeout_ms: int,
         breaker: Breaker | None = None,
+        together: int = 32,
+        observe: Callable[[int, float], None] = lambda _identifiers, _seconds: None,
     ) -> None:
-        self.connect = connect
         self.service = service
         self.key = key
         self.budget = timeout_ms / 1000
         self.breaker = breaker or Breaker(0, 0)
-        self._connection: Connection | None = None
-        self._session: aiohttp.ClientSession | None = None
-        self._tokens = Tokens(self._pool)
+        self.together = together
+        self.observe = observe
+        self.link = Link(connect)
         self._published: dict[GroupVersion, bool] = {}
 
     async def read(self, identifier: str, group: GroupVersion | None = None) -> OnlineValues:
@@ -69,28 +72,33 @@ class OnlineAttributes:
         return values
 
     async def read_many(
-        self, identifiers: Sequence[str], group: GroupVersion | None = None
-    ) -> list[OnlineValues | SignalsRefused]:
+        self,
+        identifiers: Sequence[str],
+        group: GroupVersion | None = None,
+        *,
+        each_for_itself: bool = True,
+    ) -> list[Found]:
         """Return each identifier's values of a group's version, of the service where none is named.
 
-        ``identifiers`` are distinct; all are asked for in one call, and one by one where Signals
-        refuses them together: what is wrong with one is no reason to have nothing of the others.
-        An unknown identifier has nulls, one that Signals refuses the refusal. Raises
-        SignalsUnavailable where there is no answer in time, SignalsError where Signals refuses
-        whoever asks, or does not have the version published.
+        ``identifiers`` are distinct. Where they are of callers who know nothing of each other, each
+        is ``each_for_itself``: those whom Signals refuses together are asked for one by one, and
+        whom it refuses then has the refusal. Otherwise a refusal is raised.
+
+        An unknown identifier has nulls. Raises SignalsUnavailable where there is no answer in time,
+        SignalsError where Signals refuses whoever asks, or does not have the version published.
         """
-        self.breaker.admit()
+        ticket = self.breaker.admit()
         try:
-            values = await self._read_confirmed(identifiers, group)
+            values = await self._read_confirmed(identifiers, group, each_for_itself)
+        except SignalsRefused:
+            raise
         except SignalsError as problem:
-            self.breaker.failed(problem)
+            self.breaker.failed(problem, ticket)
             raise
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            self._connection = None
-            unavailable = SignalsUnavailable(
-                f"Signals gave no answer within {self.budget} s ({type(error).__name__})."
-            )
-            self.breaker.failed(unavailable)
+            self.link.forget()
+            unavailable = SignalsUnavailable(self._in_words(error))
+            self.breaker.failed(unavailable, ticket)
             raise unavailable from None
         self.breaker.succeeded()
         return values
@@ -101,18 +109,16 @@ class OnlineAttributes:
         Raises SignalsUnavailable or SignalsError.
         """
         try:
-            connection = self._connection = self._connection or self.connect()
-            token = await self._bearer(connection)
-            async with self._pool().post(
-                f"{connection.url}/api/v1/interventions",
-                params={self.key: identifier},
-                json=intervention,
-                headers={"Authorization": f"Bearer {token}"},
-                timeout=aiohttp.ClientTimeout(total=self.budget),
-            ) as reply:
+            async with (
+                asyncio.timeout(self.budget),
+                await self.link.call(
+                    "POST", "interventions", to_json(intervention), {self.key: identifier}
+                ) as reply,
+            ):
                 if reply.status != 200:
                     raise SignalsError(f"Signals refused an intervention ({reply.status}).")
-                return bool(json.loads(await reply.read()).get("status") == "success")
+                said = from_json(await whole_body(reply, MOST_BYTES))
+                return bool(said.get("status") == "success")
         except (aiohttp.ClientError, TimeoutError, ValueError, AttributeError) as error:
             raise SignalsUnavailable(
                 f"Signals took no intervention ({type(error).__name__})."
@@ -145,74 +151,59 @@ class OnlineAttributes:
 
         Raises SignalsUnavailable or SignalsError where Signals does not say within the budget.
         """
+        path = f"registry/attribute_groups/{group.name}/versions/{group.version}"
         try:
-            async with asyncio.timeout(self.budget):
-                connection = self._connection = self._connection or self.connect()
-                token = await self._bearer(connection)
-                async with self._pool().get(
-                    f"{connection.url}/api/v1/registry/attribute_groups/{group.name}"
-                    f"/versions/{group.version}",
-                    headers={"Authorization": f"Bearer {token}"},
-                ) as reply:
-                    if reply.status == 404:
-                        return False
-                    if reply.status == 200:
-                        return bool(json.loads(await reply.read()).get("is_published"))
-                    said = str(reply.status)
+            async with asyncio.timeout(self.budget), await self.link.call("GET", path) as reply:
+                if reply.status == 404:
+                    return False
+                if reply.status == 200:
+                    said = from_json(await whole_body(reply, MOST_BYTES_ALTOGETHER))
+                    return bool(said.get("is_published"))
+                unclear = str(reply.status)
         except (aiohttp.ClientError, TimeoutError, ValueError, AttributeError) as error:
-            said = type(error).__name__
-        raise SignalsUnavailable(f"Signals does not say whether {group} is published ({said}).")
+            unclear = type(error).__name__
+        raise SignalsUnavailable(f"Signals does not say whether {group} is published ({unclear}).")
 
     async def renew(self) -> None:
-        """Fetch the token where it is about to expire, so that no request waits for it.
-
-        Raises SignalsError or SignalsUnavailable.
-        """
-        try:
-            connection = self._connection = self._connection or self.connect()
-            if connection.credentials is not None:
-                await self._tokens.renew(connection.credentials)
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise SignalsUnavailable(
-                f"Snowplow's console gave no token ({type(error).__name__})."
-            ) from None
+        """Fetch the token where it ends soon; raises SignalsError or SignalsUnavailable."""
+        await self.link.renew()
 
     async def close(self) -> None:
         """Close the pooled connections."""
-        await self._tokens.close()
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self.link.close()
 
     async def _read_confirmed(
-        self, identifiers: Sequence[str], group: GroupVersion | None
-    ) -> list[OnlineValues | SignalsRefused]:
+        self, identifiers: Sequence[str], group: GroupVersion | None, each_for_itself: bool
+    ) -> list[Found]:
+        reading = self._read_in_time(identifiers, group, each_for_itself)
         if group is None or self._published.get(group):
-            return await self._read_in_time(identifiers, group)
-        reading = self._read_in_time(identifiers, group)
+            return await reading
         values, _ = await asyncio.gather(reading, self.confirm(group))  # in one budget
         return values
 
     async def _read_in_time(
-        self, identifiers: Sequence[str], group: GroupVersion | None
-    ) -> list[OnlineValues | SignalsRefused]:
-        async with asyncio.timeout(self.budget):  # over a second try and a token too
-            try:
-                return [*await self._read_again_if_dropped(identifiers, group)]
-            except SignalsRefused as refusal:
-                if len(identifiers) == 1:
-                    return [refusal]
-                alone = [self._read_alone(identifier, group) for identifier in identifiers]
-                return await asyncio.gather(*alone)
+        self, identifiers: Sequence[str], group: GroupVersion | None, each_for_itself: bool
+    ) -> list[Found]:
+        starts = range(0, len(identifiers), self.together)
+        parts = [identifiers[start : start + self.together] for start in starts]
+        async with asyncio.timeout(self.budget):  # over second tries and a token too
+            if len(parts) == 1:
+                return await self._read_part(identifiers, group, each_for_itself)
+            found = await _all_of([self._read_part(part, group, each_for_itself) for part in parts])
+            return [values for part in found for values in part]
 
-    async def _read_alone(
-        self, identifier: str, group: GroupVersion | None
-    ) -> OnlineValues | SignalsRefused:
+    async def _read_part(
+        self, identifiers: Sequence[str], group: GroupVersion | None, each_for_itself: bool
+    ) -> list[Found]:
         try:
-            [values] = await self._read_again_if_dropped([identifier], group)
+            return [*await self._read_again_if_dropped(identifiers, group)]
         except SignalsRefused as refusal:
-            return refusal
-        return values
+            if not each_for_itself:
+                raise
+            if len(identifiers) == 1:
+                return [refusal]
+        alone = [self._read_part([identifier], group, True) for identifier in identifiers]
+        return [values for [values] in await _all_of(alone)]
 
     async def _read_again_if_dropped(
         self, identifiers: Sequence[str], group: GroupVersion | None
@@ -225,24 +216,22 @@ class OnlineAttributes:
     async def _read(
         self, identifiers: Sequence[str], group: GroupVersion | None, *, retry: bool = True
     ) -> list[OnlineValues]:
-        connection = self._connection = self._connection or self.connect()
         wanted = {"service": self.service} if group is None else {"attributes": group.qualified}
         body = to_json({**wanted, "attribute_keys": {self.key: identifiers}})
-        token = await self._bearer(connection)
-        async with self._pool().post(
-            f"{connection.url}/api/v1/get-online-attributes",
-            data=body,
-            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
-        ) as reply:
-            if reply.status == 200:
-                return await decode(reply, self.key, identifiers)
-            self._connection = None  # something else may have taken a local one's place
-            if reply.status == 401 and retry:
-                self._tokens.refused(token)
-                return await self._read(identifiers, group, retry=False)
-            raise self._problem(reply.status, group)
+        began = time.perf_counter()
+        try:
+            async with await self.link.call("POST", "get-online-attributes", body) as reply:
+                if reply.status == 200:
+                    return await decode(reply, self.key, identifiers)
+                if reply.status != 401 or not retry:
+                    raise self._problem(reply.status, group)
+                self.link.refused(reply)
+        finally:
+            self.observe(len(identifiers), time.perf_counter() - began)
+        return await self._read(identifiers, group, retry=False)
 
     def _problem(self, status: int, group: GroupVersion | None) -> SignalsError:
+        self.link.forget()  # something else may have taken a local one's place
         if status >= 500:
             return SignalsUnavailable(f"Signals answered {status}.")
         if group is not None and self._published.get(group):
@@ -253,17 +242,22 @@ class OnlineAttributes:
             f"Signals refused {what} ({status}). Is it published, and are the credentials right?"
         )
 
-    def _pool(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_SECONDS),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=None),  # each call has its own
-            )
-        return self._session
+    def _in_words(self, error: Exception) -> str:
+        name = type(error).__name__
+        if isinstance(error, TimeoutError):
+            return f"Signals gave no answer within {self.budget} s."
+        if isinstance(error, aiohttp.ClientError):
+            return f"Signals cannot be reached, or broke off ({name})."
+        return f"Signals gave an answer that cannot be read ({name})."
 
-    async def _bearer(self, connection: Connection) -> str:
-        if connection.credentials is None:
-            assert connection.token is not None
-            return connection.token.get_secret_value()
-        return await self._tokens.current(connection.credentials)
+
+async def _all_of(calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """Return what every call gives; the first that fails ends the others, and is raised."""
+    tasks = [asyncio.create_task(call) for call in calls]
+    try:
+        return list(await asyncio.gather(*tasks))
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from pydantic import SecretStr
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 ADDRESS_FILE = "sandbox.json"
 """Written by the local Signals in its data directory while it runs: its url, token and pid."""
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 CLOCK_HEADER = "X-Signals-Clock"
 """The local Signals says here as of which moment it computed its values."""
@@ -52,6 +56,19 @@ class Connection:
             )
         assert self.token is not None
         return SignalsSandbox(api_url=self.url, sandbox_token=self.token.get_secret_value())
+
+
+def proxy_for(url: str) -> str | None:
+    """Return the proxy that the environment names for an address, None where there is none.
+
+    ``HTTP_PROXY``, ``HTTPS_PROXY`` and ``NO_PROXY``, as curl, requests and the SDK read them; this
+    machine is reached without one.
+    """
+    address = urlsplit(url)
+    host = address.hostname or ""
+    if host in LOOPBACK or proxy_bypass(host):
+        return None
+    return getproxies().get(address.scheme)
 
 
 def connection(settings: SignalsSettings, data: DataSettings) -> Connection:

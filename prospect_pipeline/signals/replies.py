@@ -15,13 +15,14 @@ from prospect_pipeline.errors import SignalsUnavailable
 from prospect_pipeline.settings import parse_moment
 from prospect_pipeline.signals.connection import CLOCK_HEADER
 
-MOST_BYTES = 2**20
+MOST_BYTES = 2**16
 """Of the answer about one visitor; beyond it something is wrong, and decoding would hold up others.
 
-Signals keeps lists of at most a hundred elements: a common answer has about a thousand bytes.
+Signals keeps lists of at most a hundred elements: a common answer has about a thousand bytes, and
+one whose every list is full of session ids some ten thousand.
 """
 
-MOST_BYTES_ALTOGETHER = 2**25
+MOST_BYTES_ALTOGETHER = 2**21
 OTHERS = "Signals answered of other identifiers than it was asked for."
 
 
@@ -40,7 +41,8 @@ async def decode(
 
     Raises SignalsUnavailable, or ValueError where it is no JSON, for an answer that cannot be used.
     """
-    columns = from_json(await _body(reply, len(identifiers)))
+    most = min(MOST_BYTES * len(identifiers), MOST_BYTES_ALTOGETHER)
+    columns = from_json(await whole_body(reply, most))
     if not isinstance(columns, dict):
         raise SignalsUnavailable("Signals answered with something that is not a set of columns.")
     moment = _moment(reply.headers.get(CLOCK_HEADER))
@@ -49,12 +51,13 @@ async def decode(
     return [OnlineValues(row, moment) for row in _rows(columns, key, identifiers)]
 
 
-async def _body(reply: aiohttp.ClientResponse, identifiers: int) -> bytes:
-    most = min(MOST_BYTES * identifiers, MOST_BYTES_ALTOGETHER)
+async def whole_body(reply: aiohttp.ClientResponse, most: int) -> bytes:
+    """Return an answer's body; raises SignalsUnavailable for one of more bytes than ``most``."""
     read = bytearray()
+    said = reply.content_length or 0
     async for part in reply.content.iter_any():
         read += part
-        if len(read) > most:
+        if max(len(read), said) > most:
             reply.close()
             raise SignalsUnavailable(f"Signals answered with more than {most:,} bytes.")
     return bytes(read)

@@ -6,15 +6,17 @@ The request is that of the Signals SDK, which fetches a token inside of a call.
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from time import time as now
 
 import aiohttp
 import jwt
+from pydantic_core import from_json
 
 from prospect_pipeline.errors import SignalsError, SignalsUnavailable
 from prospect_pipeline.signals.connection import Credentials
+from prospect_pipeline.signals.replies import MOST_BYTES, whole_body
 
 CONSOLE = "https://console.snowplowanalytics.com/api/msc/v1"
 TOKEN_SECONDS = 10
@@ -22,15 +24,17 @@ RENEW_AHEAD_SECONDS = 300
 LEAST_SECONDS = 5
 """A token is not used in its last seconds, and never for less: Signals says where it is over."""
 
+Fetch = Callable[[str, str, Mapping[str, str]], AbstractAsyncContextManager[aiohttp.ClientResponse]]
+
 UNKNOWN_SECONDS = 3600
 """How long a token is used that does not say when it ends."""
 
 
 class Tokens:
-    """Holds one token; ``pool`` gives the session to fetch it with."""
+    """Holds one token; ``fetch`` makes a request from method, address and headers."""
 
-    def __init__(self, pool: Callable[[], aiohttp.ClientSession]) -> None:
-        self._pool = pool
+    def __init__(self, fetch: Fetch) -> None:
+        self._fetch_from = fetch
         self._token: str | None = None
         self._ends = self._usable_until = 0.0
         self._fetching: asyncio.Task[str] | None = None
@@ -67,14 +71,17 @@ class Tokens:
         return await asyncio.shield(self._fetching)
 
     async def _fetch(self, credentials: Credentials) -> str:
-        async with self._pool().get(
-            f"{CONSOLE}/organizations/{credentials.org_id}/credentials/v3/token",
-            headers={
-                "X-API-Key-Id": credentials.api_key_id.get_secret_value(),
-                "X-API-Key": credentials.api_key.get_secret_value(),
-            },
-            timeout=aiohttp.ClientTimeout(total=TOKEN_SECONDS),
-        ) as reply:
+        async with (
+            asyncio.timeout(TOKEN_SECONDS),
+            self._fetch_from(
+                "GET",
+                f"{CONSOLE}/organizations/{credentials.org_id}/credentials/v3/token",
+                {
+                    "X-API-Key-Id": credentials.api_key_id.get_secret_value(),
+                    "X-API-Key": credentials.api_key.get_secret_value(),
+                },
+            ) as reply,
+        ):
             if reply.status >= 500:
                 raise SignalsUnavailable(f"Snowplow's console answered {reply.status}.")
             if reply.status != 200:
@@ -82,7 +89,7 @@ class Tokens:
                     f"Snowplow's console gave no token ({reply.status}). Check SP_API_KEY, "
                     "SP_API_KEY_ID and SP_ORG_ID."
                 )
-            body = json.loads(await reply.read())
+            body = from_json(await whole_body(reply, MOST_BYTES))
         token = body.get("accessToken") if isinstance(body, dict) else None
         if not isinstance(token, str):
             raise SignalsError("Snowplow's console answered without an accessToken.")

@@ -10,7 +10,7 @@ import pytest
 from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.features import vector
 from prospect_pipeline.registry.kept import KeptModel
-from prospect_pipeline.registry.store import LoadedModel, ModelVersion
+from prospect_pipeline.registry.store import LoadedModel, ModelVersion, Registry
 from prospect_pipeline.settings import DataSettings, RegistrySettings
 from prospect_pipeline_tests.registry.models import tiny_model
 
@@ -28,7 +28,8 @@ def no_settings_of_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
 
 
 def kept_in(folder: Path, **settings: str) -> KeptModel:
-    return KeptModel(RegistrySettings.load(**settings), DataSettings.load(data_dir=folder))
+    data = DataSettings.load(data_dir=folder)
+    return KeptModel(Registry(RegistrySettings.load(**settings), data), data)
 
 
 def test_what_is_kept_is_read_as_it_was(tmp_path: Path) -> None:
@@ -73,6 +74,15 @@ def test_what_is_served_is_kept_apart(tmp_path: Path) -> None:
         assert kept_in(tmp_path, **other).read() is None
 
 
+def test_what_is_of_another_registry_is_not_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept_in(tmp_path, tracking_uri="http://user:secret@staging.example.com").keep(LOADED)
+
+    assert kept_in(tmp_path, tracking_uri="http://mlflow.example.com").read() is None
+    assert "it is of another registry, http://staging.example.com" in caplog.text
+
+
 @pytest.mark.parametrize("damage", ["cut", "changed", "empty", "no text", "no JSON", "a list"])
 def test_what_was_damaged_is_not_read_and_is_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
@@ -101,7 +111,7 @@ def signed(content: str) -> bytes:
     return f"{hashlib.sha256(content.encode()).hexdigest()}\n{content}".encode()
 
 
-@pytest.mark.parametrize("missing", ["identity", "booster", "carried", "registered"])
+@pytest.mark.parametrize("missing", ["identity", "booster", "carried", "registered", "registry"])
 def test_a_file_of_another_release_is_not_read(tmp_path: Path, missing: str) -> None:
     kept = kept_in(tmp_path)
     kept.keep(LOADED)

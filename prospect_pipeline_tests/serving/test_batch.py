@@ -99,10 +99,14 @@ def test_a_public_site_is_told_scores_alone(start: Any) -> None:
         ({"domain_userids": "ann"}, "domain_userids: Input should be a valid array"),
         ({"domain_userids": ["ann", ""]}, "domain_userids.1: String should have at least 1"),
         ({"domain_userids": ["a", "b", "c", "d"]}, "domain_userids: 4 are too many, 3 fit."),
+        (
+            {"domain_userids": ["a", "b", "c"]},
+            "domain_userids: 3 are too many for a limit of 2 a minute.",
+        ),
     ],
 )
 def test_a_bad_batch_is_named_for_what_is_wrong(start: Any, body: Any, message: str) -> None:
-    with start(PREDICT_BATCH_LIMIT="3") as client:
+    with start(PREDICT_BATCH_LIMIT="3", PREDICT_RATE_LIMIT="2") as client:
         found = error(client.post("/predict_batch", json=body), 400)
 
     assert found["code"] == "bad_request"
@@ -124,7 +128,7 @@ def test_a_batch_whose_signals_is_away_is_one_error(start: Any) -> None:
 
 def test_keys_and_limits_are_those_of_the_settings(start: Any) -> None:
     key = "a-key-that-nobody-guesses"
-    with start(PREDICT_API_KEY=key, PREDICT_RATE_LIMIT="3") as client:
+    with start(PREDICT_API_KEY=key, PREDICT_RATE_LIMIT="4") as client:
         unknown = client.post("/predict", json={"domain_userid": "ann"})
         client.headers["authorization"] = f"Bearer {key}"
         predict(client)

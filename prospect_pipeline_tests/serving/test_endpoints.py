@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import json
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -65,7 +66,8 @@ class Setting:
         if self.problem:
             raise self.problem
         self.answered.append(asked.domain_userids)
-        return {"fine": asked.domain_userids, "nothing": float("nan")}, "scored"
+        model = {"name": "m", "version": "7"}
+        return {"fine": asked.domain_userids, "nothing": float("nan"), "model": model}, "scored"
 
     async def ask(
         self, *parts: bytes | None, method: str = "POST", client: str = "1.2.3.4", **headers: str
@@ -134,7 +136,10 @@ def looped(case: Case) -> Callable[..., None]:
 async def test_an_answer_is_json_that_no_cache_keeps() -> None:
     reply = await Setting().ask(ANN)
 
-    assert (reply.status, reply.body) == (200, b'{"fine":["ann"],"nothing":null}')
+    assert (reply.status, reply.body) == (
+        200,
+        b'{"fine":["ann"],"nothing":null,"model":{"name":"m","version":"7"}}',
+    )
     assert reply.headers == {
         b"content-type": b"application/json",
         b"content-length": str(len(reply.body)).encode(),
@@ -310,13 +315,18 @@ async def test_a_problem_has_its_code_and_says_when_to_come_again(
 
 
 @looped
-async def test_of_a_problems_words_a_public_site_is_told_nothing() -> None:
+async def test_of_a_problems_words_a_public_site_is_told_nothing_and_the_log_all(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     inside = "Signals refused group 'ours' at https://signals.internal."
     told = await Setting(problem=SignalsUnavailable(inside)).ask(ANN)
-    untold = await Setting(problem=SignalsUnavailable(inside), told=False).ask(ANN)
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        untold = await Setting(problem=SignalsUnavailable(inside), told=False).ask(ANN)
 
     assert told.message == inside
     assert untold.message == "The attributes cannot be read at the moment."
+    assert [record.__dict__["reason"] for record in caplog.records] == [inside]
 
 
 @looped

@@ -30,13 +30,16 @@ def line(message: str, **more: object) -> dict[str, object]:
 
 
 def test_a_record_is_one_line_of_json() -> None:
-    assert line('It said "no"\nand left.', endpoint="/predict", ms=1.5, visitor="ann") == {
+    assert line(
+        'It said "no"\nand left.', endpoint="/predict", ms=1.5, visitor="ann", reason="password=x"
+    ) == {
         "at": "1970-01-01T00:00:00.500+00:00",
         "level": "warning",
         "logger": "prospect.x",
         "message": 'It said "no"\nand left.',
         "endpoint": "/predict",
         "ms": 1.5,
+        "reason": "password=***",
     }
 
 

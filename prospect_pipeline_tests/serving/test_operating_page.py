@@ -92,8 +92,8 @@ def test_numbers_and_settings_are_those_of_the_code() -> None:
     signals = SignalsSettings()
 
     assert names - {"SIGNALS_BACKFILL_SINCE"} <= known
-    assert (signals.breaker_failures, signals.breaker_seconds) == (10, 1)
-    assert "after 10 failures in a row" in PAGE
+    assert (signals.breaker_failures, signals.breaker_seconds) == (5, 1)
+    assert "after 5 failures in a row" in PAGE
     assert "a trial every second" in PAGE
     assert ServingSettings().log_sample == 0.01
     assert json.dumps(ServingSettings().poll_seconds) == "10.0"

@@ -79,7 +79,7 @@ def test_after_failures_in_a_row_nobody_connects_and_callers_are_told_when_to_co
     for reply in refused:
         found = error(reply, 503)
         assert found["code"] == "signals_unavailable"
-        assert found["message"].startswith("Signals gave no answer")
+        assert found["message"].startswith("Signals cannot be reached")
         assert LATE / 2 < int(reply.headers["retry-after"]) <= LATE
 
 

@@ -39,7 +39,8 @@ class Signals:
 
     key = "domain_userid"
 
-    def __init__(self) -> None:
+    def __init__(self, together: int) -> None:
+        self.together = together
         self.calls: list[list[str]] = []
         self.problem: SignalsError | None = None
         self.refused: set[str] = set()
@@ -48,14 +49,19 @@ class Signals:
         self.answers.set()
 
     async def read_many(
-        self, identifiers: Sequence[str], group: GroupVersion | None
+        self, identifiers: Sequence[str], group: GroupVersion | None, *, each_for_itself: bool
     ) -> list[OnlineValues | SignalsRefused]:
         assert group == GROUP
+        self.for_itself = each_for_itself
         self.calls.append(list(identifiers))
         await self.answers.wait()
         if self.problem:
             raise self.problem
-        return [self._about(identifier) for identifier in identifiers]
+        found = [self._about(identifier) for identifier in identifiers]
+        refused = [one for one in found if isinstance(one, SignalsRefused)]
+        if refused and not each_for_itself:
+            raise refused[0]
+        return found
 
     def _about(self, who: str) -> OnlineValues | SignalsRefused:
         if who in self.refused:
@@ -80,14 +86,13 @@ class Setting:
     """A predictor and what it stands on."""
 
     def __init__(self, together: int = 100, stale_seconds: float = 0) -> None:
-        self.signals, self.in_use = Signals(), InUse()
+        self.signals, self.in_use = Signals(together), InUse()
         self.predictor = Predictor(
             cast(Scorer, self.in_use),
             cast(OnlineAttributes, self.signals),
             Clock.load(setting="2026-05-06"),
             Remembered(stale_seconds, 100),
             metrics(),
-            together,
         )
 
     async def all_of(self, *visitors: str) -> list[Scored]:
@@ -150,9 +155,8 @@ async def test_no_more_visitors_share_a_call_than_may() -> None:
     setting = Setting(together=2)
 
     await setting.all_of("a", "b", "c", "d", "e")
-    await setting.predictor.predict_many(["f", "g", "h"])
 
-    assert setting.signals.calls == [["a", "b"], ["c", "d"], ["e"], ["f", "g"], ["h"]]
+    assert setting.signals.calls == [["a", "b"], ["c", "d"], ["e"]]
 
 
 @looped
@@ -177,7 +181,7 @@ async def test_one_version_scores_all_of_a_call_whatever_is_swapped_meanwhile() 
     setting = Setting(together=2)
     setting.signals.answers.clear()
     asked = asyncio.create_task(setting.predictor.predict_many(["a", "b", "c"]))
-    while len(setting.signals.calls) < 2:
+    while not setting.signals.calls:
         await asyncio.sleep(0)
     setting.in_use.model = SECOND
     setting.signals.answers.set()

@@ -270,7 +270,7 @@ def test_what_was_kept_is_not_used_where_it_scores_nobody(
     columns = tuple("gone" if name == "num_apps_l7d" else name for name in before.columns)
     loaded.model.booster.feature_names = [*columns, *(ratio.name for ratio in before.ratios)]
     odd = replace(loaded.model, encoder=replace(before, columns=columns))
-    kept = KeptModel(registered.registry.settings, DataSettings.load(data_dir=tmp_path))
+    kept = KeptModel(registered.registry, DataSettings.load(data_dir=tmp_path))
     kept.keep(replace(loaded, model=odd))
     alias_missing(registered.registry, registered.first)
     scorer = Scorer(registered.registry, None, kept)

@@ -231,7 +231,7 @@ def standing_in(registry: Registry) -> Scorer:
         model_name=registry.settings.model_name,
         tracking_uri="http://127.0.0.1:9",
     )
-    return Scorer(away, None, KeptModel(registry.settings, disk(registry)))
+    return Scorer(away, None, KeptModel(registry, disk(registry)))
 
 
 def disk(registry: Registry) -> DataSettings:
@@ -242,7 +242,7 @@ def test_without_a_registry_the_model_that_was_in_use_stands_in(
     registry: Registry, caplog: pytest.LogCaptureFixture
 ) -> None:
     version = register_champion(registry, FIRST)
-    assert Scorer(registry, None, KeptModel(registry.settings, disk(registry))).refresh()
+    assert Scorer(registry, None, KeptModel(registry, disk(registry))).refresh()
     scorer = standing_in(registry)
 
     assert scorer.refresh()
@@ -254,7 +254,7 @@ def test_without_a_registry_the_model_that_was_in_use_stands_in(
 
 def test_a_model_that_stands_in_gives_way_to_the_champion(registry: Registry) -> None:
     register_champion(registry, FIRST)
-    kept = KeptModel(registry.settings, disk(registry))
+    kept = KeptModel(registry, disk(registry))
     Scorer(registry, None, kept).refresh()
     second = register_champion(registry, SECOND)
     scorer = standing_in(registry)
@@ -270,7 +270,7 @@ def test_a_model_that_stands_in_gives_way_to_the_champion(registry: Registry) ->
 
 def test_a_champion_that_is_damaged_is_stood_in_for_by_the_one_before(registry: Registry) -> None:
     first = register_champion(registry, FIRST)
-    kept = KeptModel(registry.settings, disk(registry))
+    kept = KeptModel(registry, disk(registry))
     Scorer(registry, None, kept).refresh()
     damage(registry, register_champion(registry, SECOND))
     scorer = Scorer(registry, None, kept)

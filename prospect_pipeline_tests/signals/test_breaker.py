@@ -30,8 +30,7 @@ def breaker(time: Time) -> Breaker:
 
 def fail(breaker: Breaker, times: int) -> None:
     for _ in range(times):
-        breaker.admit()
-        breaker.failed(DOWN)
+        breaker.failed(DOWN, breaker.admit())
 
 
 def is_refused(breaker: Breaker) -> bool:
@@ -48,7 +47,7 @@ def test_failures_in_a_row_open_it(breaker: Breaker) -> None:
     assert not is_refused(breaker)
     assert breaker.seconds_left == 0
 
-    breaker.failed(DOWN)
+    fail(breaker, 1)
 
     assert is_refused(breaker)
     assert breaker.is_open
@@ -118,11 +117,24 @@ def test_whoever_wants_to_know_is_told_of_each_change(time: Time) -> None:
     breaker = Breaker(2, 2.0, time, told.append)
 
     fail(breaker, 2)
-    breaker.failed(DOWN)
+    time.now += 2
+    fail(breaker, 1)
     breaker.succeeded()
     breaker.succeeded()
 
     assert told == [True, False]
+
+
+def test_calls_that_fail_together_are_one_failure(breaker: Breaker, time: Time) -> None:
+    for _ in range(2):
+        together = [breaker.admit() for _ in range(50)]
+        time.now += 1
+        for ticket in together:
+            breaker.failed(DOWN, ticket)
+
+    assert not breaker.is_open
+    fail(breaker, 1)
+    assert breaker.is_open
 
 
 def test_that_it_opens_and_closes_is_logged_once(

@@ -183,7 +183,7 @@ def test_a_number_of_too_many_digits_is_no_answer() -> None:
     with serving(Signals(Response(said, media_type="application/json")).app) as url:
         told = failure(SignalsUnavailable, lambda: at(url))
 
-    assert told == "Signals gave no answer within 10.0 s (ValueError)."
+    assert told == "Signals gave an answer that cannot be read (ValueError)."
 
 
 def test_a_column_that_is_no_list_is_left_out_as_by_the_sdk() -> None:
@@ -574,7 +574,10 @@ def test_a_broken_answer_means_unavailable_within_the_budget(said: bytes, hold: 
     with raw_server(said, hold=hold) as url:
         message = failure(SignalsUnavailable, lambda: at(url), SHORT_MS)
 
-    assert message.startswith("Signals gave no answer within 0.25 s (")
+    assert message.startswith("Signals ")
+    assert message.removeprefix("Signals ").startswith(
+        ("gave no answer within 0.25 s.", "cannot be reached, or broke off (")
+    )
 
 
 def test_a_kept_connection_that_is_closed_as_it_is_used_costs_no_read() -> None:
@@ -820,7 +823,11 @@ def test_a_refusal_clears_the_token_that_was_sent_and_no_newer_one(
 
     async def go() -> list[str]:
         async with aiohttp.ClientSession() as session:
-            held = Tokens(lambda: session)
+
+            def fetch(method: str, url: str, headers: Any) -> Any:
+                return session.request(method, url, headers=headers)
+
+            held = Tokens(fetch)
             sent = await held.current(credentials)
             await held.renew(credentials)
             held.refused(sent)
