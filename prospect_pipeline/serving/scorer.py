@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from prospect_pipeline import features
@@ -104,6 +106,7 @@ class Scorer:
             return False
         self._use(loaded)
         await asyncio.to_thread(self._keep, loaded)
+        await asyncio.to_thread(_give_back)
         return True
 
     async def watch(self, seconds: float, published: Published) -> None:
@@ -169,3 +172,9 @@ def _try(loaded: LoadedModel) -> None:
             f"{identity.name} version {identity.version} gives a score of {score}, expected one "
             "between 0 and 1. Choose another version, or train one."
         )
+
+
+def _give_back() -> None:
+    """Give the system the memory of the model before, and of loading: glibc would hold it."""
+    with suppress(AttributeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)

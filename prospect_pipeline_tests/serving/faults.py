@@ -11,7 +11,7 @@ from prospect_pipeline_tests.serving.standin import KEY
 from prospect_pipeline_tests.signals.versions import PINNED_FIRST
 
 Columns = dict[str, list[Any]]
-PART = 2**16
+PART, PARTS = 2**16, 20
 MANY = ["s" * 36] * 700
 TOO_MANY = ["s" * 36] * 30_000
 
@@ -105,12 +105,13 @@ def first_byte_after(seconds: float) -> Fault:
 
 
 def body_over(seconds: float) -> Fault:
-    """An answer that begins at once, and whose body comes a few bytes at a time."""
+    """An answer that begins at once, and whose body comes in small parts."""
 
     async def fault(exchange: Exchange) -> None:
         head, body = await exchange.answered()
         await exchange.send(head)
-        parts = [body[start : start + 16] for start in range(0, len(body), 16)]
+        size = -(-len(body) // PARTS)
+        parts = [body[start : start + size] for start in range(0, len(body), size)]
         for part in parts:
             await asyncio.sleep(seconds / len(parts))
             await exchange.send(part)

@@ -55,7 +55,13 @@ async def ask(app: Any) -> None:
     async def send(message: Message) -> None:
         said.append(message)
 
-    scope = {"type": "http", "method": "POST", "path": "/predict", "headers": [], "client": None}
+    scope: dict[str, Any] = {
+        "type": "http",
+        "method": "POST",
+        "path": "/predict",
+        "headers": [],
+        "client": None,
+    }
     await app(scope, receive, send)
     assert said[0]["status"] == 200
 
