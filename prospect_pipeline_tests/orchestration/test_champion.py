@@ -259,7 +259,8 @@ def test_a_registry_that_is_away_is_no_champion_that_gives_way(
 def test_a_champion_that_needs_another_column_gives_way(registry: Registry) -> None:
     retrain(signal_frame(3000, seed=0), week=0)
     for path in (registry.folder / "artifacts").rglob("MLmodel"):
-        path.write_text(path.read_text().replace("num_apps_l7d", "num_gone_l7d"))
+        for file in (path, path.with_name("model.json")):
+            file.write_text(file.read_text().replace("num_apps_l7d", "num_gone_l7d"))
 
     found = retrain(signal_frame(3000, seed=1), week=1, assets=REPORTED)
 
