@@ -23,19 +23,18 @@ class Reply:
         return NO_HTTP in self.body
 
 
-def ask(url: str, request: bytes) -> Reply:
+def ask(url: str, request: bytes, connection: bytes = b"close") -> Reply:
     """Send a request's bytes, after which its connection ends, and return what came back.
 
     A host is named in its headers, as whoever asks may name any.
     """
     line, _, rest = request.partition(b"\r\n")
-    if b"\r\nConnection:" not in request:
-        rest = b"Connection: close\r\n" + rest
+    known = b"Host: theirs.example.com\r\nConnection: " + connection
     at = urlsplit(url)
-    with socket.create_connection((at.hostname, at.port), timeout=WAIT_SECONDS) as connection:
-        connection.sendall(line + b"\r\nHost: theirs.example.com\r\n" + rest)
+    with socket.create_connection((at.hostname, at.port), timeout=WAIT_SECONDS) as to:
+        to.sendall(b"\r\n".join([line, known, rest]))
         received = b""
-        while part := connection.recv(65_536):
+        while part := to.recv(65_536):
             received += part
     head, _, body = received.partition(b"\r\n\r\n")
     first, *lines = head.split(b"\r\n")
