@@ -51,14 +51,14 @@ def hidden(text: str) -> bool:
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(password=PASSWORDS)
 def test_an_address_is_shown_without_its_password(address: Any, password: str) -> None:
     assert hidden(shown_address(address(password)))
 
 
 @pytest.mark.parametrize("words", WORDS)
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(password=PASSWORDS)
 def test_a_message_is_told_without_its_password(words: Any, password: str) -> None:
     assert hidden(without_secrets(words(password)))

@@ -58,9 +58,10 @@ def log_version(
             return registry.load(ModelVersion(name, str(found.version), found.run_id)).identity
         with attempts.run(tags) as run:
             mlflow.log_params(dict(params))
-            mlflow.log_metrics(dict(metrics))
             _log_artifacts(run.info.run_id, artifacts)
             logged = _log_model(model, example, group)
+            # After the model: of metrics that are there before, MLflow asks for each one's history.
+            mlflow.log_metrics(dict(metrics), model_id=logged.model_id)
             return _register(client, logged, str(run.info.run_id), attempts)
 
 

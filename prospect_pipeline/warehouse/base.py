@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -91,9 +92,9 @@ class DatasetFacts:
     fingerprint: Fingerprint
     notes: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def sql(self) -> str:
-        """The query, laid out for reading."""
+        """The query, laid out for reading, which takes a while."""
         return self.query.whole()
 
     def facts(self) -> dict[str, Any]:

@@ -23,7 +23,6 @@ KINDS = {"derived_tstamp": "TIMESTAMP_NTZ", "collector_tstamp": "TIMESTAMP_NTZ"}
 KINDS |= {YAUAA: "VARIANT", "se_value": "DOUBLE", "domain_sessionidx": "BIGINT"}
 few = settings(
     max_examples=20,
-    deadline=None,
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )

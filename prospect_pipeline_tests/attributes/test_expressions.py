@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 import snowflake.connector
 import sqlglot
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from snowplow_signals import (
     AtomicProperty,
@@ -222,7 +222,7 @@ def _naive(moment: datetime | None) -> datetime | None:
     return None if moment is None else moment.replace(tzinfo=None)
 
 
-quick = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=120)
 
 
 @quick

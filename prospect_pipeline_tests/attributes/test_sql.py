@@ -30,7 +30,6 @@ EVERYONE = Anchoring(as_of=NOW + 90 * DAY, cohort=None, need_session=False, excl
 slow_but_fine = settings(
     max_examples=60,
     phases=(Phase.explicit, Phase.generate),
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

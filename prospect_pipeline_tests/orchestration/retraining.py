@@ -22,7 +22,7 @@ from prospect_pipeline.registry.store import ModelVersion, Registry
 from prospect_pipeline.sandbox.generator import generate
 from prospect_pipeline.sandbox.store import EventStore
 from prospect_pipeline.settings import DataSettings, RegistrySettings
-from prospect_pipeline.training import model, report
+from prospect_pipeline.training import model, plots, report
 
 END = datetime(2026, 5, 1, 12, tzinfo=UTC)
 WEEK = timedelta(days=7)
@@ -49,6 +49,15 @@ def small(patch: pytest.MonkeyPatch, folder: Path) -> None:
         patch.setenv(name, value)
     patch.setattr(model, "MAX_ROUNDS", 150)
     patch.setattr(model, "THREADS", 1)
+    without_pictures(patch)
+
+
+def without_pictures(patch: pytest.MonkeyPatch) -> None:
+    """Let the pictures of a report be empty: to draw them takes longer than all the rest."""
+    titles = [*plots.PICTURES, *plots.EXPLAINED]
+    patch.setattr(plots, "figures", lambda *_: dict.fromkeys(titles))
+    patch.setattr(plots, "as_svg", lambda _: "<svg></svg>")
+    patch.setattr(plots, "as_png", lambda _: b"")
 
 
 def load_events(users: int, until: datetime = END) -> None:

@@ -20,6 +20,7 @@ from prospect_pipeline.sandbox.generator import generate
 from prospect_pipeline.sandbox.store import EventStore
 from prospect_pipeline.settings import DataSettings, DefinitionSettings, RegistrySettings
 from prospect_pipeline.training.model import DEFAULTS
+from prospect_pipeline_tests.orchestration.retraining import without_pictures
 from prospect_pipeline_tests.registry.models import with_tables
 from prospect_pipeline_tests.sandbox.conftest import TOKEN, signals_over
 
@@ -51,7 +52,9 @@ def materialize(job: str, **kwargs: Any) -> dg.ExecuteInProcessResult:
 
 @pytest.fixture(scope="module")
 def everything(environment: pytest.MonkeyPatch) -> dg.ExecuteInProcessResult:
-    return materialize("everything")
+    made = materialize("everything")
+    without_pictures(environment)  # those of the retrainings that follow are not looked at
+    return made
 
 
 def metadata(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:

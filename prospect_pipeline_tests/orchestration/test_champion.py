@@ -35,6 +35,7 @@ from prospect_pipeline.registry.store import LoadedModel, ModelVersion, Registry
 from prospect_pipeline.settings import DataSettings, RegistrySettings, TrainingSettings
 from prospect_pipeline.training.bootstrap import Draws
 from prospect_pipeline.training.promotion import Floors
+from prospect_pipeline_tests.orchestration.retraining import without_pictures
 from prospect_pipeline_tests.registry.models import register_champion, tiny_model, with_tables
 from prospect_pipeline_tests.sandbox.conftest import TOKEN, signals_over
 from prospect_pipeline_tests.signals.versions import FIRST, PINNED_FIRST, PINNED_SECOND, SECOND
@@ -46,6 +47,7 @@ def registry(tmp_path: Path) -> Iterator[Registry]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PROSPECT_DATA_DIR", str(with_tables(tmp_path)))
         patch.setenv("MIN_CONVERTERS", "20")
+        without_pictures(patch)
         yield Registry(RegistrySettings.load(), DataSettings.load())
 
 

@@ -19,7 +19,7 @@ from snowplow_signals import (
 
 from prospect_pipeline.attributes import prospect
 from prospect_pipeline.settings import DefinitionSettings, TrainingSettings
-from prospect_pipeline.warehouse.base import DatasetRequest
+from prospect_pipeline.warehouse.base import Columns, DatasetRequest
 from prospect_pipeline.warehouse.duckdb import DuckDBWarehouse
 from prospect_pipeline_tests.sandbox.website.conftest import resize, text, until
 from prospect_pipeline_tests.stack.test_run import start, staying
@@ -94,6 +94,16 @@ def received(addresses: dict[str, str], visitor: str) -> list[str]:
     ]
 
 
+def trained_on(data: Path, visitor: str, columns: Columns) -> dict[str, Any]:
+    """Return what a model that is trained now is given of a visitor."""
+    own, now = data / "anchors.csv", datetime.now(UTC)
+    pd.DataFrame({"domain_userid": [visitor], "anchor_ts": [now], "label": [0]}).to_csv(own)
+    settings = TrainingSettings.load(cohort="all", as_of=now.isoformat())
+    request = DatasetRequest(GROUP, settings, columns, own)
+    [row] = DuckDBWarehouse(data / "events").training_set(request).table.to_pylist()
+    return dict(row)
+
+
 def mark(browser: Any, signals: SignalsSandbox) -> None:
     """Push an intervention and wait until it is shown: what was told before it has come by then."""
     visitor = AttributeKeyIdentifiers({"domain_userid": [visitor_of(browser)]})
@@ -151,28 +161,23 @@ def test_what_a_person_does_is_one_and_the_same_everywhere(
             n: served()[n] for n in NAMES
         }
 
-    browser.execute_script("ProspectScore.ask()")
-    until(agreed)
-    values = served()
-    answer = requests.post(
-        f"{addresses['predict']}/predict", json={"domain_userid": visitor}, timeout=10
-    ).json()
-    own = data / "anchors.csv"
-    now = datetime.now(UTC)
-    pd.DataFrame({"domain_userid": [visitor], "anchor_ts": [now], "label": [0]}).to_csv(own)
-    settings = TrainingSettings.load(cohort="all", as_of=now.isoformat())
-    warehouse = DuckDBWarehouse(data / "events")
-    [trained] = warehouse.training_set(
-        DatasetRequest(GROUP, settings, "attributes", own)
-    ).table.to_pylist()
-    [columns] = warehouse.training_set(
-        DatasetRequest(GROUP, settings, "features", own)
-    ).table.to_pylist()
+    def looked_at() -> tuple[Any, ...] | None:
+        """Everything that knows the visitor, or nothing where a page ping came in between."""
+        browser.execute_script("ProspectScore.ask()")
+        until(agreed)
+        values = served()
+        answer = requests.post(
+            f"{addresses['predict']}/predict", json={"domain_userid": visitor}, timeout=10
+        ).json()
+        trained, columns = (trained_on(data, visitor, kind) for kind in ("attributes", "features"))
+        predicted = logged(browser, "Prediction: ")[-1]
+        return (values, answer, trained, columns, predicted) if agreed() else None
 
+    values, answer, trained, columns, predicted = until(looked_at)
     assert {n: trained[n] for n in NAMES} == {n: values[n] for n in NAMES}
     assert {n: answer["signals"][n] for n in NAMES} == {n: values[n] for n in NAMES}
     assert answer["scoring_attributes"].items() <= columns.items()
-    assert logged(browser, "Prediction: ")[-1][1:4:2] == [visitor, answer["score"]]
+    assert predicted[1:4:2] == [visitor, answer["score"]]
     until(lambda: abs(scored() - 100 * answer["score"]) < 0.051)
     assert values["num_pricing_views_l7d"] == 2
     assert values["first_mkt_medium_l30d"] == "cpc"

@@ -100,7 +100,7 @@ def test_a_longer_horizon_purges_more() -> None:
     assert split(frame(*rows), 2.5 * HOUR, QUARTERS).purged["train"] == 1
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     firsts=st.lists(st.integers(0, 300), min_size=10, max_size=13, unique=True),
     extras=st.lists(st.tuples(st.integers(0, 8), st.integers(1, 9000)), max_size=20),

@@ -12,7 +12,7 @@ from prospect_pipeline.sandbox.website import WebsiteSettings, build_website
 from prospect_pipeline_tests.sandbox.conftest import serving
 from prospect_pipeline_tests.sandbox.website.services import Services
 
-WAIT_SECONDS = 15
+WAIT_SECONDS = 60
 
 
 @dataclass
