@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -95,6 +96,11 @@ class Encoder:
         """Each name's column, by place: a ratio is counted to the column that it is of."""
         own = {ratio.name: ratio.of for ratio in self.ratios}
         return [self.columns.index(own.get(name, name)) for name in self.names]
+
+    @cached_property
+    def ownership(self) -> npt.NDArray[np.float64]:
+        """The owners as 0 and 1, shape (names + 1, columns + 1): the base value is its own."""
+        return np.eye(len(self.columns) + 1)[[*self.owners, len(self.columns)]]
 
     def encode(self, frame: pd.DataFrame) -> npt.NDArray[np.float64]:
         """Return the matrix, shape (rows, names).
