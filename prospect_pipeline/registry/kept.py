@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -20,6 +19,7 @@ from prospect_pipeline.registry.store import (
     carried,
 )
 from prospect_pipeline.settings import DataSettings
+from prospect_pipeline.trees import as_json
 from prospect_pipeline.writing import whole_file
 
 logger = logging.getLogger("prospect.scorer")
@@ -47,7 +47,7 @@ class KeptModel:
                 "identity": asdict(loaded.identity),
                 "registered": loaded.registered.isoformat() if loaded.registered else None,
                 "carried": carried(loaded.model, loaded.group),
-                "booster": _as_json(loaded.model.booster),
+                "booster": as_json(loaded.model.booster),
             }
         )
         try:
@@ -76,16 +76,6 @@ class KeptModel:
         except (OSError, KeyError, TypeError, ValueError) as error:  # XGBoost's is a ValueError
             logger.warning("%s cannot be used (%s).", self.path, str(error).partition("\n")[0])
             return None
-
-
-def _as_json(booster: xgboost.Booster) -> str:
-    """Return XGBoost's JSON, by a thread that ends with it.
-
-    XGBoost keeps what it gave for as long as the thread lives that asked, unless the booster is
-    freed there: with every swap the service would hold one model more.
-    """
-    with ThreadPoolExecutor(1) as alone:
-        return bytes(alone.submit(booster.save_raw, "json").result()).decode()
 
 
 def _rebuilt(kept: dict[str, Any]) -> LoadedModel:

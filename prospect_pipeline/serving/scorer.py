@@ -164,14 +164,16 @@ class Scorer:
 
 
 def _try(loaded: LoadedModel) -> None:
-    """Score once, which is slow at first; raises InputError or DamagedModel where it fails."""
-    score = loaded.model.score_one(features.vector({}, datetime.now(UTC)))
+    """Score and explain, both slow at first; raises InputError or DamagedModel where it fails."""
+    columns = features.vector({}, datetime.now(UTC))
+    score = loaded.model.score_one(columns)
     if not 0 < score < 1:
         identity = loaded.identity
         raise DamagedModel(
             f"{identity.name} version {identity.version} gives a score of {score}, expected one "
             "between 0 and 1. Choose another version, or train one."
         )
+    loaded.model.explain_one(columns)
 
 
 def _give_back() -> None:

@@ -17,12 +17,15 @@ from prospect_pipeline.encoder import Encoder
 from prospect_pipeline.sandbox.generator import generate
 from prospect_pipeline.scoring import ScoringModel
 from prospect_pipeline.settings import DefinitionSettings, TrainingSettings
+from prospect_pipeline.training.model import PARAMS
 from prospect_pipeline.warehouse.base import DatasetRequest
 from prospect_pipeline.warehouse.duckdb import DuckDBWarehouse
 from prospect_pipeline_tests.benchmarks.standin import ATTRIBUTES
 
 MOMENT = datetime(2026, 5, 1, tzinfo=UTC)
-USERS, ROWS, ROUNDS = 8_000, 20_000, 60
+USERS, ROWS = 8_000, 20_000
+ROUNDS = 700
+"""About as many as the demo's model has."""
 CALLS, TURNS = 1_000, 7
 
 
@@ -45,8 +48,7 @@ def train(frame: pd.DataFrame) -> ScoringModel:
         feature_types=encoder.types,
         enable_categorical=True,
     )
-    params = {"objective": "binary:logistic", "nthread": 1}
-    return ScoringModel(xgboost.train(params, data, ROUNDS), encoder)
+    return ScoringModel(xgboost.train(PARAMS | {"nthread": 1}, data, ROUNDS), encoder)
 
 
 def score(table: Table, model: ScoringModel) -> None:
