@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import xgboost
 
+from prospect_pipeline import native
 from prospect_pipeline.encoder import Encoder
 from prospect_pipeline.features import Value
 from prospect_pipeline.trees import Paths
@@ -107,5 +108,4 @@ class ScoringModel:
 
     def margins(self, matrix: Floats) -> Floats:
         """Return the booster's own log-odds, before calibration, shape (rows,)."""
-        raw = self.booster.inplace_predict(matrix, predict_type="margin", validate_features=False)
-        return np.asarray(raw, dtype=np.float64)
+        return native.margins(self.booster, matrix)
