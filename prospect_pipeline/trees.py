@@ -1,16 +1,17 @@
 """A booster's trees as arrays, for the contributions to one score at a time.
 
 XGBoost's own ``pred_contribs`` needs a DMatrix and walks every tree anew, which takes longer than
-all the rest of an answer. The numbers here are the same: the SHAP values of Lundberg et al. 2018
-(arXiv:1802.03888, algorithm 2), where a feature that is not known goes both ways of a split, by the
-share of the training rows that did.
+all the rest of an answer. The numbers here are the same: SHAP values (Lundberg et al. 2018,
+arXiv:1802.03888), where a feature that is not known goes both ways of a split, by how much of the
+training rows' weight, the sum of their hessians, went there.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -20,6 +21,11 @@ import numpy.typing as npt
 import xgboost
 
 Floats = npt.NDArray[np.float64]
+
+COMPARED = 16
+"""How many rows are explained by XGBoost as well before the arrays are trusted."""
+
+logger = logging.getLogger("prospect.scoring")
 
 
 def as_json(booster: xgboost.Booster) -> str:
@@ -38,7 +44,7 @@ class Condition:
 
     A number has to be at least ``low`` and below ``high``; a category not one of ``barred`` and,
     unless there is no ``among``, one of that. ``missing`` says whether a missing value goes this
-    way, ``share`` which share of the training rows did.
+    way, ``share`` how much of the training rows' weight did.
     """
 
     low: float = -math.inf
@@ -57,59 +63,116 @@ Leaf = tuple[float, dict[int, Condition]]
 """What a leaf adds to the log-odds, and its conditions by the feature's place."""
 
 
+class Tree:
+    """One tree's leaves as arrays, like those of `Paths`."""
+
+    def __init__(self, found: Sequence[Leaf]) -> None:
+        shape = max(len(conditions) for _, conditions in found), len(found)
+        self.values = np.array([value for value, _ in found], dtype=np.float32)
+        self.features = np.zeros(shape, dtype=np.intp)
+        self.low = np.full(shape, -np.inf, dtype=np.float32)
+        self.high = np.full(shape, np.inf, dtype=np.float32)
+        self.missing = np.ones(shape, dtype=bool)
+        self.share = np.ones(shape, dtype=np.float32)
+        self.categorical: dict[tuple[int, int], Condition] = {}
+        for leaf, (_, conditions) in enumerate(found):
+            for place, (feature, asked) in enumerate(conditions.items()):
+                self.features[place, leaf] = feature
+                self.low[place, leaf], self.high[place, leaf] = asked.low, asked.high
+                self.missing[place, leaf], self.share[place, leaf] = asked.missing, asked.share
+                if asked.among is not None or asked.barred:
+                    self.categorical[place, leaf] = asked
+
+
 class Paths:
     """All leaves of a booster, and what the way to each asks of a row.
 
     ``features``, ``low``, ``high``, ``missing`` and ``share`` have the shape (most conditions of a
     leaf, leaves); a leaf with fewer is filled up with conditions that every row meets, which
-    contribute nothing.
+    contribute nothing. ``size`` is the number of features.
     """
 
-    def __init__(self, leaves: list[Leaf], names: int) -> None:
-        shape = max((len(conditions) for _, conditions in leaves), default=0), len(leaves)
-        self.names = names
-        self.values = np.array([value for value, _ in leaves], dtype=np.float32)
+    def __init__(self, trees: Sequence[Tree], size: int) -> None:
+        shape = (
+            max((len(tree.features) for tree in trees), default=0),
+            sum(len(tree.values) for tree in trees),
+        )
+        self.size = size
+        self.values = np.empty(shape[1], dtype=np.float32)
         self.features = np.zeros(shape, dtype=np.intp)
         self.low = np.full(shape, -np.inf, dtype=np.float32)
         self.high = np.full(shape, np.inf, dtype=np.float32)
         self.missing = np.ones(shape, dtype=bool)
         self.share = np.ones(shape, dtype=np.float32)
         at: list[tuple[int, int]] = []
-        categorical: list[Condition] = []
-        for leaf, (_, conditions) in enumerate(leaves):
-            for place, (feature, asked) in enumerate(conditions.items()):
-                self.features[place, leaf] = feature
-                self.low[place, leaf], self.high[place, leaf] = asked.low, asked.high
-                self.missing[place, leaf], self.share[place, leaf] = asked.missing, asked.share
-                if asked.among is not None or asked.barred:
-                    at.append((place, leaf))
-                    categorical.append(asked)
+        first = 0
+        for tree in trees:
+            depth, count = tree.features.shape
+            own = slice(depth), slice(first, first + count)
+            self.values[own[1]] = tree.values
+            self.features[own], self.missing[own] = tree.features, tree.missing
+            self.low[own], self.high[own] = tree.low, tree.high
+            self.share[own] = tree.share
+            at += [(place, first + leaf) for place, leaf in tree.categorical]
+            first += count
         self._categorical = tuple(np.array(at, dtype=np.intp).reshape(-1, 2).T)
-        self._meeting = _meeting(categorical)
+        self._meeting = _meeting([one for tree in trees for one in tree.categorical.values()])
         # Exact for polynomials of up to twice as many degrees, less one.
         points, weights = np.polynomial.legendre.leggauss(max(1, (shape[0] + 1) // 2))
         self._points = tuple(zip(((points + 1) / 2).tolist(), (weights / 2).tolist(), strict=True))
 
     @classmethod
-    def of(cls, booster: xgboost.Booster, names: int) -> Self | None:
+    def of(cls, booster: xgboost.Booster, size: int) -> Self | None:
         """Read a booster of that many features.
 
-        Returns None where XGBoost says something else of a row: where its trees have weights of
-        their own (dropout), or a later XGBoost writes them otherwise.
+        Returns None where its trees have weights of their own (dropout), where they cannot be
+        read, or where XGBoost says something else of rows on both sides of their splits.
         """
-        boosting = json.loads(as_json(booster))["learner"]["gradient_booster"]
-        if boosting["name"] != "gbtree":
-            return None
-        trees = boosting["model"]["trees"]
-        paths = cls([leaf for tree in trees for leaf in _leaves(tree)], names)
-        row = np.zeros(names)
-        data = xgboost.DMatrix(row[None], nthread=1)
-        own = booster.predict(data, pred_contribs=True, validate_features=False)[0, :-1]
-        return paths if np.allclose(paths.contributions(row), own, rtol=1e-3, atol=1e-4) else None
+        try:
+            # Each tree becomes arrays as soon as it is read, which lets other threads run.
+            read = json.loads(as_json(booster), object_hook=_as_tree)
+            boosting = read["learner"]["gradient_booster"]
+            if boosting["name"] != "gbtree" or "weight_drop" in boosting["model"]:
+                return None
+            paths = cls(boosting["model"]["trees"], size)
+            rows = paths._rows()
+            data = xgboost.DMatrix(rows, nthread=1)
+            theirs = booster.predict(data, pred_contribs=True, validate_features=False)[:, :-1]
+            ours = [paths.contributions(row) for row in rows]
+            if np.allclose(ours, theirs, rtol=1e-3, atol=1e-4):
+                return paths
+            found = f"they differ from XGBoost's by up to {np.abs(ours - theirs).max():.2g}"
+        except (LookupError, TypeError, AttributeError, ValueError) as error:  # XGBoost's, too
+            found = f"{type(error).__name__}: {error}".partition("\n")[0]
+        logger.warning(
+            "Reasons come from XGBoost itself, which is slower: from the trees that its version %s "
+            "writes they cannot be found (%s).",
+            xgboost.__version__,
+            found,
+        )
+        return None
+
+    def _rows(self) -> Floats:
+        """Return a few rows of numbers at and just below the splits, of categories, and missing."""
+        random = np.random.default_rng(0)
+        rows = np.empty((COMPARED, self.size))
+        categorical = set(self.features[self._categorical].tolist())
+        for feature in range(self.size):
+            if feature in categorical:
+                known = np.arange(self._meeting.shape[1], dtype=np.float64)
+            else:
+                own = self.features == feature
+                splits = np.concatenate([[0], self.low[own], self.high[own]], dtype=np.float32)
+                splits = splits[np.isfinite(splits)]
+                known = np.concatenate([splits, np.nextafter(splits, np.float32(-np.inf))])
+            rows[:, feature] = random.choice(known, COMPARED)
+        rows[random.random(rows.shape) < 0.2] = np.nan
+        return rows
 
     def contributions(self, row: Floats) -> Floats:
-        """Return what each feature of an encoded row, shape (names,), adds to the log-odds.
+        """Return what each feature of an encoded row, shape (size,), adds to the log-odds.
 
+        Missing values are NaN; infinities are not asked for, the encoder gives none.
         A leaf's value counts as far as its conditions are met, each of them wholly or not at all
         where the feature is known, by its share where it is not. Shapley's value of such a product
         is the integral, along the line from all shares to all that is met, of what one condition's
@@ -131,7 +194,7 @@ class Paths:
                 product = product * factors[place]
             added += others
         added *= gained
-        return np.bincount(self.features.ravel(), added.ravel(), self.names).astype(np.float64)
+        return np.bincount(self.features.ravel(), added.ravel(), self.size).astype(np.float64)
 
     def _met(self, row: Floats) -> npt.NDArray[np.bool_]:
         """Return which conditions a row meets."""
@@ -147,7 +210,12 @@ class Paths:
         return met
 
 
-def _leaves(tree: dict[str, Any]) -> Iterator[Leaf]:
+def _as_tree(found: dict[str, Any]) -> dict[str, Any] | Tree:
+    """Return what XGBoost's JSON has of a tree as one, all else as it is."""
+    return Tree(list(leaves(found))) if "split_conditions" in found else found
+
+
+def leaves(tree: dict[str, Any]) -> Iterator[Leaf]:
     """Read a tree of XGBoost's JSON (its model schema is in XGBoost's documentation)."""
     left, right, covers = tree["left_children"], tree["right_children"], tree["sum_hessian"]
     features, splits, defaults = (

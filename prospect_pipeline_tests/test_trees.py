@@ -1,5 +1,8 @@
 """Contributions from the arrays are XGBoost's own, whatever the trees and the row."""
 
+import json
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prospect_pipeline.encoder import Encoder
-from prospect_pipeline.scoring import ScoringModel
-from prospect_pipeline.trees import Paths
+from prospect_pipeline.scoring import Calibration, ScoringModel
+from prospect_pipeline.trees import Paths, Tree, as_json, leaves
 from prospect_pipeline_tests.test_scoring import columns, drawn, matrix
 
 KINDS = ["q", "q", "q", "c", "c"]
@@ -96,24 +99,112 @@ def test_a_split_is_met_in_single_precision() -> None:
     made = np.array([[0.1], [0.1], [0.3], [0.3]] * 10)
     data = xgboost.DMatrix(made, made[:, 0] > 0.2, nthread=1)
     booster = xgboost.train({"objective": "binary:logistic", "nthread": 1}, data, 1)
-    threshold = float(booster.trees_to_dataframe()["Split"].iloc[0])
+    split = np.float32(booster.trees_to_dataframe()["Split"].iloc[0])
+    just_below = np.nextafter(np.float64(split), 0)
 
-    for number in (threshold, np.nextafter(threshold, 0), np.nextafter(np.float32(threshold), 0)):
-        row = np.array([float(number)])
-        own = booster.predict(xgboost.DMatrix(row[None], nthread=1), pred_contribs=True)[0, :-1]
-        np.testing.assert_allclose(by_paths(booster, row), own, rtol=1e-5)
+    assert np.float32(just_below) == split
+    assert by_paths(booster, np.array([just_below]))[0] > 0
+    assert by_paths(booster, np.array([float(np.nextafter(split, np.float32(0)))]))[0] < 0
+
+
+def test_a_split_that_no_row_of_its_training_reached_is_read() -> None:
+    written = json.loads(as_json(trained(0, 3)))["learner"]["gradient_booster"]["model"]["trees"]
+    for tree in written:
+        tree["sum_hessian"] = [0.0] * len(tree["sum_hessian"])
+    rows, _ = table(1)
+
+    paths = Paths([Tree(list(leaves(tree))) for tree in written], len(KINDS))
+
+    assert np.isfinite([paths.contributions(row) for row in rows]).all()
+
+
+def inverted(tree: dict[str, Any]) -> None:
+    tree["default_left"] = [1 - way for way in tree["default_left"]]
+
+
+def shifted(tree: dict[str, Any]) -> None:
+    tree["categories"] = [category + (category > 0) for category in tree["categories"]]
+
+
+def doubled(tree: dict[str, Any]) -> None:
+    inner = [child >= 0 for child in tree["left_children"]]
+    tree["split_conditions"] = [
+        split * 2 if is_inner else split
+        for split, is_inner in zip(tree["split_conditions"], inner, strict=True)
+    ]
+
+
+def renamed(tree: dict[str, Any]) -> None:
+    tree["cover"] = tree.pop("sum_hessian")
+
+
+def cut(tree: dict[str, Any]) -> None:
+    tree["split_indices"] = tree["split_indices"][:1]
+
+
+@pytest.mark.parametrize("change", [inverted, shifted, doubled, renamed, cut])
+def test_trees_that_are_written_in_another_way_are_left_to_xgboost(
+    change: Callable[[dict[str, Any]], None],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    booster = trained(0, 30, max_depth=4, max_cat_to_onehot=1)
+    written = json.loads(as_json(booster))
+    for tree in written["learner"]["gradient_booster"]["model"]["trees"]:
+        change(tree)
+    monkeypatch.setattr("prospect_pipeline.trees.as_json", lambda _: json.dumps(written))
+
+    assert Paths.of(booster, len(KINDS)) is None
+    assert "Reasons come from XGBoost itself" in caplog.text
+
+
+@pytest.fixture
+def explained() -> ScoringModel:
+    known = drawn(300, seed=0)
+    encoder = Encoder.fit(known)
+    params = {"objective": "binary:logistic", "nthread": 1}
+    booster = xgboost.train(params, matrix(encoder, known, known["label"]), 10)
+    return ScoringModel(booster, encoder, Calibration(0.7, -0.4))
+
+
+def test_once_the_trees_are_read_reasons_do_without_xgboost(
+    explained: ScoringModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = columns(num_pricing_views_l7d=4, first_mkt_medium_l30d="paid")
+    by_hand = explained.contributions(explained.encoder.encode_one(row))[0, :-1]
+    first = explained.explain_one(columns())
+    monkeypatch.setattr(xgboost, "DMatrix", None)
+
+    told = dict(explained.explain_one(row))
+
+    assert dict(first) != told
+    assert [told[name] for name in explained.encoder.columns] == pytest.approx(by_hand, abs=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore")  # later versions deprecate it
-def test_a_booster_whose_trees_are_weighted_is_explained_by_xgboost() -> None:
+def test_a_booster_whose_trees_are_weighted_is_explained_by_xgboost(
+    explained: ScoringModel,
+) -> None:
     known = drawn(300, seed=0)
-    encoder = Encoder.fit(known)
     params = {"objective": "binary:logistic", "booster": "dart", "rate_drop": 0.5, "nthread": 1}
-    booster = xgboost.train(params, matrix(encoder, known, known["label"]), 10)
-    model, row = ScoringModel(booster, encoder), columns(num_pricing_views_l7d=4)
+    booster = xgboost.train(params, matrix(explained.encoder, known, known["label"]), 10)
+    model, row = ScoringModel(booster, explained.encoder), columns(num_pricing_views_l7d=4)
 
     told = model.explain_one(row)
 
-    assert Paths.of(booster, len(encoder.names)) is None
-    by_hand = model.contributions(encoder.encode_one(row))[0, :-1]
-    assert dict(told) == dict(zip(encoder.columns, by_hand.tolist(), strict=True))
+    assert Paths.of(booster, len(model.encoder.names)) is None
+    by_hand = model.contributions(model.encoder.encode_one(row))[0, :-1]
+    assert dict(told) == dict(zip(model.encoder.columns, by_hand.tolist(), strict=True))
+
+
+def test_what_xgboost_keeps_of_a_text_goes_with_the_thread_that_asked() -> None:
+    booster, asked_by = trained(0, 1), set[int]()
+
+    class Watched(xgboost.Booster):
+        def save_raw(self, raw_format: str = "ubj") -> bytearray:
+            asked_by.add(threading.get_ident())
+            return booster.save_raw(raw_format)
+
+    assert json.loads(as_json(Watched()))
+    assert threading.get_ident() not in asked_by
+    assert len(asked_by) == 1

@@ -66,6 +66,7 @@ class Scorer:
             return self.stand_in()
         self._use(loaded)
         self._keep(loaded)
+        _give_back()
         return True
 
     def stand_in(self) -> bool:
@@ -77,8 +78,9 @@ class Scorer:
             return False
         try:
             _try(loaded)
-        except ProspectError as error:  # it was kept by other code than this
-            logger.warning("What was kept on this disk cannot be used: %s", error)
+        except Exception as error:  # it was kept by other code than this
+            words = str(error).partition("\n")[0]
+            logger.warning("What was kept on this disk cannot be used: %s", words)
             return False
         identity = loaded.identity
         logger.warning(
@@ -164,7 +166,7 @@ class Scorer:
 
 
 def _try(loaded: LoadedModel) -> None:
-    """Score and explain, both slow at first; raises InputError or DamagedModel where it fails."""
+    """Score and explain, both slow at first; raises InputError or DamagedModel without a score."""
     columns = features.vector({}, datetime.now(UTC))
     score = loaded.model.score_one(columns)
     if not 0 < score < 1:
@@ -173,7 +175,11 @@ def _try(loaded: LoadedModel) -> None:
             f"{identity.name} version {identity.version} gives a score of {score}, expected one "
             "between 0 and 1. Choose another version, or train one."
         )
-    loaded.model.explain_one(columns)
+    try:
+        loaded.model.explain_one(columns)
+    except ValueError as error:  # XGBoost's; the scores are what it is loaded for
+        words = str(error).partition("\n")[0]
+        logger.warning("%s cannot explain its scores (%s).", loaded.identity, words)
 
 
 def _give_back() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from xgboost.core import XGBoostError
 
 from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.errors import NoModel, SignalsUnavailable
@@ -13,8 +14,10 @@ from prospect_pipeline.features import COLUMNS
 from prospect_pipeline.registry.champions import Champions
 from prospect_pipeline.registry.kept import KeptModel
 from prospect_pipeline.registry.store import LoadedModel, ModelVersion, Registry
+from prospect_pipeline.scoring import ScoringModel
 from prospect_pipeline.serving.scorer import Published, Scorer
 from prospect_pipeline.settings import DataSettings
+from prospect_pipeline.trees import Paths
 from prospect_pipeline_tests.registry.models import (
     files_of,
     register,
@@ -357,3 +360,42 @@ def test_a_version_that_waits_is_forgotten_when_the_alias_goes_back(registry: Re
     assert not asyncio.run(scorer.follow(published))
     assert scorer.current().identity == first
     assert scorer.problem is None
+
+
+def test_the_trees_are_read_before_a_model_is_in_use(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register_champion(registry, FIRST)
+    scorer = Scorer(registry, None)
+
+    assert scorer.refresh()
+    monkeypatch.delattr(Paths, "of")
+
+    assert scorer.current().model.explain_one(VISITOR)
+
+
+def test_a_model_that_cannot_explain_is_in_use_nevertheless(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    register_champion(registry, FIRST)
+    scorer = Scorer(registry, None)
+    monkeypatch.setattr(ScoringModel, "explain_one", failing)
+
+    assert scorer.refresh()
+    assert 0 < score(scorer) < 1
+    assert "cannot explain its scores (it is broken)" in caplog.text
+
+
+def test_a_kept_model_that_fails_in_any_way_does_not_stand_in(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register_champion(registry, FIRST)
+    kept = KeptModel(registry, disk(registry))
+    kept.keep(registry.load(registry.resolve()))
+    monkeypatch.setattr(ScoringModel, "score_one", failing)
+
+    assert not Scorer(registry, None, kept).refresh()
+
+
+def failing(*_: object) -> Any:
+    raise XGBoostError("it is broken\nStack trace: ...")
