@@ -87,6 +87,11 @@ class Run:
                     self.console.results(summary, addresses)
                     if self.options.stay:
                         self._stay(processes)
+                    else:
+                        self.console.say(
+                            "All of that ends now: this is no terminal, or --once was given. "
+                            "`prospect run --stay` keeps it up."
+                        )
         return summary
 
     def _check_settings(self) -> SignalsSettings:
