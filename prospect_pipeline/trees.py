@@ -173,6 +173,7 @@ class Paths:
         """Return what each feature of an encoded row, shape (size,), adds to the log-odds.
 
         Missing values are NaN; infinities are not asked for, the encoder gives none.
+
         A leaf's value counts as far as its conditions are met, each of them wholly or not at all
         where the feature is known, by its share where it is not. Shapley's value of such a product
         is the integral, along the line from all shares to all that is met, of what one condition's
