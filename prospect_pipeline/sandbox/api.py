@@ -116,17 +116,14 @@ def _online(groups: Groups, profiles: Profiles) -> Callable[[OnlineAttributesReq
         columns: dict[str, list[Any]] = {}
         for key, identifiers in request.identifiers.items():
             columns[key] = list(identifiers)
-            rows = [
-                {
-                    title: profiles.values(group, identifier, moment)
-                    if group.attribute_key.name == key
-                    else {}
-                    for title, group in wanted.groups.items()
-                }
-                for identifier in identifiers
-            ]
+            rows = {
+                title: profiles.values(group, identifiers, moment)
+                for title, group in wanted.groups.items()
+                if group.attribute_key.name == key
+            }
+            nothing: list[dict[str, Any]] = [{}] * len(identifiers)
             for shown, title, attribute in wanted.columns:
-                columns[shown] = [row[title].get(attribute) for row in rows]
+                columns[shown] = [row.get(attribute) for row in rows.get(title, nothing)]
         return JSONResponse(columns, headers={CLOCK_HEADER: moment.isoformat()})
 
     return online

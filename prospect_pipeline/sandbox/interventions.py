@@ -64,7 +64,8 @@ class Interventions:
         identifier = read(event, key_source(group.attribute_key))
         if identifier is None:
             return {}
-        return self.profiles.values(group, str(identifier), self.profiles.now())
+        [values] = self.profiles.values(group, [str(identifier)], self.profiles.now())
+        return values
 
     def _consider(
         self,

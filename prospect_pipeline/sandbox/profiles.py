@@ -7,7 +7,7 @@ attribute; events that arrive are added to it. A value is then made by `attribut
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -112,26 +112,41 @@ class Profiles:
         """Return the moment as of which values are given."""
         return self.clock.now(self.store.last_event() if self.clock.needs_events else None)
 
-    def values(self, group: AttributeGroup, identifier: str, moment: datetime) -> dict[str, Any]:
-        """Return every attribute of a group for one identifier."""
-        return self.profile(group, identifier).values(moment, self.event_limit)
+    def values(
+        self, group: AttributeGroup, identifiers: Sequence[str], moment: datetime
+    ) -> list[dict[str, Any]]:
+        """Return every attribute of a group for each identifier, in their order."""
+        known = self.profiles(group, identifiers)
+        return [known[each].values(moment, self.event_limit) for each in identifiers]
 
-    def profile(self, group: AttributeGroup, identifier: str) -> Profile:
-        """Return an identifier's profile, read from the store where it is not known yet."""
+    def profiles(self, group: AttributeGroup, identifiers: Sequence[str]) -> dict[str, Profile]:
+        """Return each identifier's profile; those not known yet are read from the store at once."""
         if self._loaded != self.store.loaded:
             self._known.clear()
             self._loaded = self.store.loaded
         title = self._title(group)
-        known = self._known.get((title, identifier))
-        if known is None:
-            streams, source = self._groups[title]
-            events = self.store.of_key(source, identifier, attribute_columns(group))
-            history = semantics.histories(events, group).get(identifier, [])
-            known = self._known[title, identifier] = Profile(streams, history)
-            if len(self._known) > MOST_PROFILES:
-                self._known.popitem(last=False)
-        self._known.move_to_end((title, identifier))
-        return known
+        known = {each: self._known.get((title, each)) for each in identifiers}
+        found = {each: profile for each, profile in known.items() if profile is not None}
+        if new := [each for each in known if each not in found]:
+            found |= self._read(title, new)
+        for each, profile in found.items():
+            self._known[title, each] = profile
+            self._known.move_to_end((title, each))
+        while len(self._known) > MOST_PROFILES:
+            self._known.popitem(last=False)
+        return found
+
+    def _read(self, title: str, identifiers: Sequence[str]) -> dict[str, Profile]:
+        """Return profiles from the store: one query, which costs as much as many events do."""
+        streams, source = self._groups[title]
+        group = streams.group
+        events: defaultdict[str, list[AtomicEvent]] = defaultdict(list)
+        for event in self.store.of_keys(source, identifiers, attribute_columns(group)):
+            events[str(read(event, source))].append(event)
+        return {
+            each: Profile(streams, semantics.histories(events[each], group).get(each, []))
+            for each in identifiers
+        }
 
     def add(self, events: Iterable[AtomicEvent]) -> list[tuple[AttributeGroup, str]]:
         """Take in events that were just stored; returns whose profiles have changed."""

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -151,14 +152,16 @@ class EventStore:
         places = [round(n * (len(rows) - 1) / max(count - 1, 1)) for n in range(count)]
         return [rows[place][0] for place in sorted(set(places))]
 
-    def of_key(
-        self, key: Source, identifier: str, columns: Collection[str]
+    def of_keys(
+        self, key: Source, identifiers: Sequence[str], columns: Collection[str]
     ) -> list[dict[str, Any]]:
-        """Return one identifier's events by column; absent columns are null."""
-        condition = f"{expressions.identifier(key, 'duckdb')} = {literal(identifier)}"
+        """Return the events of identifiers, one at least, by column; absent columns are null."""
+        wanted = ", ".join(map(literal, identifiers))
+        condition = f"{expressions.identifier(key, 'duckdb')} IN ({wanted})"
         with self._reading() as (opened, tail):
             stored = [] if opened is None else _read(opened, columns, condition, key)
-            return [*stored, *tail.of_key(key, identifier, columns)]
+            lately = [tail.of_key(key, identifier, columns) for identifier in identifiers]
+            return [*stored, *chain.from_iterable(lately)]
 
     def between(
         self,

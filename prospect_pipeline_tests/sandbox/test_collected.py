@@ -37,7 +37,7 @@ def append(store: CollectedEvents, *events: dict[str, Any]) -> list[str]:
 
 
 def ids(store: EventStore, user: str = "ann") -> list[str]:
-    return sorted(e["event_id"] for e in store.of_key(USER, user, ["event_id"]))
+    return sorted(e["event_id"] for e in store.of_keys(USER, [user], ["event_id"]))
 
 
 async def sealed(store: CollectedEvents, events: list[dict[str, Any]]) -> None:
@@ -75,7 +75,9 @@ def test_a_copy_is_kept_once_also_after_a_restart(data: DataSettings) -> None:
     again = CollectedEvents(data)
     assert append(again, one("b"), one("c")) == ["c"]
     assert in_warehouse(again) == ["a", "b", "c"]
-    [found] = [e for e in again.of_key(USER, "ann", ["event_id", "app_id"]) if e["event_id"] == "a"]
+    [found] = [
+        e for e in again.of_keys(USER, ["ann"], ["event_id", "app_id"]) if e["event_id"] == "a"
+    ]
     assert found["app_id"] == "first"
     again.close()
 
@@ -89,7 +91,7 @@ def test_every_type_of_column_comes_back_as_it_was(data: DataSettings) -> None:
     append(store, sent)
     store.close()
 
-    [read] = EventStore(data).of_key(USER, "ann", list(sent))
+    [read] = EventStore(data).of_keys(USER, ["ann"], list(sent))
     assert read == sent
     with connect() as connection:
         EventFile(connection, store.folder, "domain_userid").create_view("events", list(sent))

@@ -100,7 +100,7 @@ def payload(row: Event, **more: datetime) -> dict[str, str]:
 
 def values(profiles: Profiles, visitors: set[str]) -> Values:
     return {
-        (moment, visitor): profiles.values(GROUP, visitor, moment)
+        (moment, visitor): profiles.values(GROUP, [visitor], moment)[0]
         for visitor in visitors
         for moment in MOMENTS
     }
