@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from prospect_pipeline import features
+from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.errors import InputError, ProspectError, SignalsError
 from prospect_pipeline.features import Value
 from prospect_pipeline.registry.store import LoadedModel
@@ -27,6 +28,10 @@ from prospect_pipeline.serving.scorer import Scorer
 from prospect_pipeline.settings import Clock
 from prospect_pipeline.signals.client import OnlineAttributes
 from prospect_pipeline.signals.replies import OnlineValues
+
+Read = Callable[
+    [Sequence[str], GroupVersion | None], Awaitable[Sequence[OnlineValues | SignalsError]]
+]
 
 
 @dataclass(slots=True)
@@ -80,7 +85,7 @@ class Predictor:
         """Score visitors, who may be named twice, all by the same version; raises as `predict`."""
         model = self.scorer.current()
         distinct = list(dict.fromkeys(visitors))
-        values = await self._read(model, distinct, each_for_itself=False)
+        values = await self._read(model, distinct, self.attributes.read_all)
         found: dict[str, Scored | ProspectError] = {}
         for start in range(0, len(distinct), self.together):
             some = distinct[start : start + self.together]
@@ -112,7 +117,8 @@ class Predictor:
         try:
             model = self.scorer.current()
             visitors = list(dict.fromkeys(visitor for visitor, _ in asked))
-            found = self._score(model, await self._read(model, visitors, each_for_itself=True))
+            values = await self._read(model, visitors, self.attributes.read_each)
+            found = self._score(model, values)
         except Exception as error:  # whatever it is, everybody is waiting for it
             problem = error
         for visitor, answer in asked:
@@ -142,13 +148,11 @@ class Predictor:
         return found
 
     async def _read(
-        self, model: LoadedModel, visitors: list[str], *, each_for_itself: bool
+        self, model: LoadedModel, visitors: list[str], read: Read
     ) -> dict[str, OnlineValues | SignalsError]:
         """Return each distinct visitor's values, or why there are none."""
         try:
-            values: Sequence[OnlineValues | SignalsError] = await self.attributes.read_many(
-                visitors, model.group, each_for_itself=each_for_itself
-            )
+            values = await read(visitors, model.group)
         except SignalsError as problem:
             values = [problem] * len(visitors)
         return dict(zip(visitors, values, strict=True))

@@ -49,7 +49,7 @@ class Breaker:
         return max(self._opens_again - self._clock(), 0.0) if self.is_open else 0.0
 
     def admit(self) -> float:
-        """Let a call through and return its ticket, or raise SignalsUnavailable in the last words.
+        """Let a call through and return its ticket; raises SignalsUnavailable, with the last words.
 
         Of an open one a trial is let through every ``seconds``, also where an earlier one is
         still under way or was given up.
@@ -57,7 +57,11 @@ class Breaker:
         now = self._clock()
         if self.is_open:
             if now < self._opens_again:
-                raise SignalsUnavailable(self._last)
+                times = "1 time" if self._failed == 1 else f"{self._failed} times"
+                raise SignalsUnavailable(
+                    f"Signals is left alone for a moment: it failed {times} in a row, the last "
+                    f"time so: {self._last}"
+                )
             self._opens_again = now + self.seconds
         return now
 

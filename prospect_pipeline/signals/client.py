@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import aiohttp
@@ -26,6 +27,9 @@ from prospect_pipeline.signals.replies import (
 
 DROPPED = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
 """A kept connection that the other side closed just as it was used: a read can be asked again."""
+
+CALLS_AT_ONCE = 4
+"""Of one caller's many identifiers: each call answers soon, and others have theirs in between."""
 
 REFUSED = (400, 413, 422)
 """Statuses that are about what was asked, and say nothing of how Signals is."""
@@ -65,43 +69,47 @@ class OnlineAttributes:
         self._published: dict[GroupVersion, bool] = {}
 
     async def read(self, identifier: str, group: GroupVersion | None = None) -> OnlineValues:
-        """Return one identifier's values; raises as `read_many` does, and SignalsRefused."""
-        [values] = await self.read_many([identifier], group)
+        """Return one identifier's values; raises as `read_each` does, and SignalsRefused."""
+        [values] = await self.read_each([identifier], group)
         if isinstance(values, SignalsRefused):
             raise values
         return values
 
-    async def read_many(
-        self,
-        identifiers: Sequence[str],
-        group: GroupVersion | None = None,
-        *,
-        each_for_itself: bool = True,
+    async def read_each(
+        self, identifiers: Sequence[str], group: GroupVersion | None = None
     ) -> list[Found]:
-        """Return each identifier's values of a group's version, of the service where none is named.
+        """Return values for callers who know nothing of each other, all within the budget.
 
-        ``identifiers`` are distinct. Where they are of callers who know nothing of each other, each
-        is ``each_for_itself``: those whom Signals refuses together are asked for one by one, and
-        whom it refuses then has the refusal. Otherwise a refusal is raised.
+        Of a group's version, of the service where none is named. ``identifiers`` are distinct, and
+        ``together`` at most: they share a call. Those whom Signals refuses together are asked for
+        one by one, and whom it refuses then has the refusal.
 
         An unknown identifier has nulls. Raises SignalsUnavailable where there is no answer in time,
         SignalsError where Signals refuses whoever asks, or does not have the version published.
         """
-        ticket = self.breaker.admit()
-        try:
-            values = await self._read_confirmed(identifiers, group, each_for_itself)
-        except SignalsRefused:
-            raise
-        except SignalsError as problem:
-            self.breaker.failed(problem, ticket)
-            raise
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            self.link.forget()
-            unavailable = SignalsUnavailable(self._in_words(error))
-            self.breaker.failed(unavailable, ticket)
-            raise unavailable from None
-        self.breaker.succeeded()
-        return values
+        with self._asking(counted=True):
+            return await self._confirmed(self._read_each_in_time(identifiers, group), group)
+
+    async def read_all(
+        self, identifiers: Sequence[str], group: GroupVersion | None = None
+    ) -> list[OnlineValues]:
+        """Return the values of a caller's many distinct identifiers; raises where one has none.
+
+        A few calls are under way at a time, each within the budget; the first that fails ends it.
+        What fails is not counted by the breaker: many at once may be too much for a Signals that
+        answers single callers well. Raises as `read_each` does, and SignalsRefused.
+        """
+        few = asyncio.Semaphore(CALLS_AT_ONCE)
+
+        async def read_from(start: int) -> list[OnlineValues]:
+            async with few, asyncio.timeout(self.budget):
+                part = identifiers[start : start + self.together]
+                return await self._read_again_if_dropped(part, group)
+
+        with self._asking(counted=False):
+            parts = [read_from(start) for start in range(0, len(identifiers), self.together)]
+            found = await self._confirmed(_all_of(parts), group)
+        return [values for part in found for values in part]
 
     async def push(self, identifier: str, intervention: dict[str, Any]) -> bool:
         """Push an intervention to whoever waits for an identifier; returns whether anyone has it.
@@ -172,38 +180,51 @@ class OnlineAttributes:
         """Close the pooled connections."""
         await self.link.close()
 
-    async def _read_confirmed(
-        self, identifiers: Sequence[str], group: GroupVersion | None, each_for_itself: bool
-    ) -> list[Found]:
-        reading = self._read_in_time(identifiers, group, each_for_itself)
+    @contextmanager
+    def _asking(self, *, counted: bool) -> Iterator[None]:
+        """Ask the breaker, and say in our own errors what goes wrong; failures may count there."""
+        ticket = self.breaker.admit()
+        try:
+            yield
+        except SignalsRefused:
+            raise
+        except SignalsError as problem:
+            if counted:
+                self.breaker.failed(problem, ticket)
+            raise
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            self.link.forget()
+            unavailable = SignalsUnavailable(self._in_words(error))
+            if counted:
+                self.breaker.failed(unavailable, ticket)
+            raise unavailable from None
+        self.breaker.succeeded()
+
+    async def _confirmed(self, reading: Coroutine[Any, Any, T], group: GroupVersion | None) -> T:
+        """Return what is read; beside the first read of a version, it is looked up."""
         if group is None or self._published.get(group):
             return await reading
-        values, _ = await asyncio.gather(reading, self.confirm(group))  # in one budget
-        return values
+        both: list[Any] = await _all_of([reading, self.confirm(group)])
+        found: T = both[0]
+        return found
 
-    async def _read_in_time(
-        self, identifiers: Sequence[str], group: GroupVersion | None, each_for_itself: bool
+    async def _read_each_in_time(
+        self, identifiers: Sequence[str], group: GroupVersion | None
     ) -> list[Found]:
-        starts = range(0, len(identifiers), self.together)
-        parts = [identifiers[start : start + self.together] for start in starts]
         async with asyncio.timeout(self.budget):  # over second tries and a token too
-            if len(parts) == 1:
-                return await self._read_part(identifiers, group, each_for_itself)
-            found = await _all_of([self._read_part(part, group, each_for_itself) for part in parts])
-            return [values for part in found for values in part]
+            try:
+                return [*await self._read_again_if_dropped(identifiers, group)]
+            except SignalsRefused as refusal:
+                if len(identifiers) == 1:
+                    return [refusal]
+            return await _all_of([self._read_alone(each, group) for each in identifiers])
 
-    async def _read_part(
-        self, identifiers: Sequence[str], group: GroupVersion | None, each_for_itself: bool
-    ) -> list[Found]:
+    async def _read_alone(self, identifier: str, group: GroupVersion | None) -> Found:
         try:
-            return [*await self._read_again_if_dropped(identifiers, group)]
+            [values] = await self._read_again_if_dropped([identifier], group)
         except SignalsRefused as refusal:
-            if not each_for_itself:
-                raise
-            if len(identifiers) == 1:
-                return [refusal]
-        alone = [self._read_part([identifier], group, True) for identifier in identifiers]
-        return [values for [values] in await _all_of(alone)]
+            return refusal
+        return values
 
     async def _read_again_if_dropped(
         self, identifiers: Sequence[str], group: GroupVersion | None

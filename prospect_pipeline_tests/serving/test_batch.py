@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -144,32 +145,55 @@ def test_keys_and_limits_are_those_of_the_settings(start: Any) -> None:
     assert alive.headers["x-content-type-options"] == "nosniff"
 
 
-def test_over_the_local_signals_a_batch_is_what_each_would_get(
-    registry: Registry, tmp_path: Path
-) -> None:
-    data, definition = DataSettings.load(data_dir=tmp_path), DefinitionSettings.load()
-    events = [
-        event("a", NOW, user="ann", page_url="https://x.io/pricing"),
-        event("b", NOW, user="bob"),
-        event("c", NOW, "submit_form", user="bob"),
-    ]
-    EventStore(data).load(write(events, tmp_path / "events.parquet"))
-    visitors = ["bob", "nobody", "ann"]
-
+@contextmanager
+def over_local_signals(
+    registry: Registry, folder: Path, events: list[dict[str, Any]]
+) -> Iterator[TestClient]:
+    """The service over a local Signals that holds events, and has read none of them yet."""
+    data, definition = DataSettings.load(data_dir=folder), DefinitionSettings.load()
+    EventStore(data).load(write(events, folder / "events.parquet"))
     with signals_over(data) as sdk:
         sdk.publish([prospect.attribute_group(definition), prospect.service(definition)])
         with service(
             registry.folder.parent,
-            tmp_path,
+            folder,
             MODEL_NAME="batches",
             SP_SANDBOX_URL=sdk.api_client.api_url,
             SP_SANDBOX_TOKEN=TOKEN,
             SIGNALS_TIMEOUT_MS="1500",
         ) as client:
-            together = ask(client, *visitors).json()["predictions"]
-            alone = [predict(client, visitor) for visitor in visitors]
+            yield client
+
+
+def test_over_the_local_signals_a_batch_is_what_each_would_get(
+    registry: Registry, tmp_path: Path
+) -> None:
+    events = [
+        event("a", NOW, user="ann", page_url="https://x.io/pricing"),
+        event("b", NOW, user="bob"),
+        event("c", NOW, "submit_form", user="bob"),
+    ]
+    visitors = ["bob", "nobody", "ann"]
+
+    with over_local_signals(registry, tmp_path, events) as client:
+        together = ask(client, *visitors).json()["predictions"]
+        alone = [predict(client, visitor) for visitor in visitors]
 
     assert [one["signals"] for one in together] == [one["signals"] for one in alone]
     assert [one["score"] for one in together] == [one["score"] for one in alone]
     assert together[0]["signals"]["num_conversions_l7d"] == 1
     assert together[2]["signals"]["num_pricing_views_l7d"] == 1
+
+
+def test_over_the_local_signals_a_thousand_visitors_are_scored_whom_it_has_not_read_yet(
+    registry: Registry, tmp_path: Path
+) -> None:
+    visitors = [f"visitor-{number}" for number in range(1000)]
+    events = [event(who, NOW, user=who) for who in visitors]
+
+    with over_local_signals(registry, tmp_path, events) as client:
+        reply = ask(client, *visitors)
+
+    assert reply.status_code == 200
+    views = [one["signals"]["num_page_views_l7d"] for one in reply.json()["predictions"]]
+    assert views == [1] * 1000

@@ -48,20 +48,24 @@ class Signals:
         self.answers = asyncio.Event()
         self.answers.set()
 
-    async def read_many(
-        self, identifiers: Sequence[str], group: GroupVersion | None, *, each_for_itself: bool
+    async def read_all(
+        self, identifiers: Sequence[str], group: GroupVersion | None
+    ) -> list[OnlineValues]:
+        found = await self.read_each(identifiers, group)
+        for one in found:
+            if isinstance(one, SignalsRefused):
+                raise one
+        return cast(list[OnlineValues], found)
+
+    async def read_each(
+        self, identifiers: Sequence[str], group: GroupVersion | None
     ) -> list[OnlineValues | SignalsRefused]:
         assert group == GROUP
-        self.for_itself = each_for_itself
         self.calls.append(list(identifiers))
         await self.answers.wait()
         if self.problem:
             raise self.problem
-        found = [self._about(identifier) for identifier in identifiers]
-        refused = [one for one in found if isinstance(one, SignalsRefused)]
-        if refused and not each_for_itself:
-            raise refused[0]
-        return found
+        return [self._about(identifier) for identifier in identifiers]
 
     def _about(self, who: str) -> OnlineValues | SignalsRefused:
         if who in self.refused:

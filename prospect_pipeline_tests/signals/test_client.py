@@ -192,7 +192,7 @@ def test_a_column_that_is_no_list_is_left_out_as_by_the_sdk() -> None:
 
 
 async def three(online: OnlineAttributes) -> list[Any]:
-    return list(await online.read_many(["ann", "bob", "cat"]))
+    return list(await online.read_each(["ann", "bob", "cat"]))
 
 
 def read_three(*answers: Response) -> tuple[list[Any], Signals]:
