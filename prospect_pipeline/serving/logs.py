@@ -13,6 +13,9 @@ from datetime import UTC, datetime
 from prospect_pipeline.redaction import known_secrets, without_secrets
 
 ROOT = "prospect"
+THEIRS = ("", "bentoml", "uvicorn.error")
+"""The loggers to which BentoML has given handlers; the first is everybody's."""
+
 FIELDS = ("endpoint", "status", "outcome", "ms", "model_version", "reason", "more_like_it")
 SAME_AGAIN_SECONDS = 1.0
 
@@ -44,9 +47,16 @@ class JsonLines(logging.Formatter):
 
 
 def set_up() -> None:
-    """Have this process's own log on standard error, from INFO on, and nowhere else."""
+    """Have this process's own log on standard error, from INFO on, and nowhere else.
+
+    What BentoML and other libraries say stays where BentoML lets them say it, in lines of JSON too.
+    """
+    lines = JsonLines()
+    for name in THEIRS:
+        for each in logging.getLogger(name).handlers:
+            each.setFormatter(lines)
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines())
+    handler.setFormatter(lines)
     ours = logging.getLogger(ROOT)
     ours.setLevel(logging.INFO)
     ours.handlers = [handler]

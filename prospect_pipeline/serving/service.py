@@ -13,6 +13,7 @@ from pathlib import Path
 
 import bentoml
 from bentoml._internal.service.openapi.specification import OpenAPISpecification
+from dotenv import dotenv_values
 from pydantic import ValidationError
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp
@@ -75,13 +76,25 @@ logger = logging.getLogger("prospect.service")
 class OpenService(bentoml.Service):  # type: ignore[misc]
     """A service whose hot path does not go through BentoML's middlewares."""
 
-    def to_asgi(self, is_main: bool = True) -> ASGIApp:
-        """Return BentoML's application behind the edge; ends the process where settings are bad."""
+    def inject_config(self) -> None:
+        """Take over BentoML's configuration; ends the process where settings are bad.
+
+        BentoML does this in the process that starts the workers too, and before them: one that
+        ended by itself would be started again and again.
+        """
+        if self.bento is not None:
+            _hand_on()
         try:
             for settings in SETTINGS:
                 settings.load()
         except SettingsError as error:
             sys.exit(f"Error: {error}")
+        super().inject_config()
+
+    def to_asgi(self, is_main: bool = True) -> ASGIApp:
+        """Return BentoML's application behind the edge."""
+        if _is_worker():
+            logs.set_up()
         inner = super().to_asgi(is_main)
         return Edge(inner, lambda: bentoml.get_current_service().endpoints())
 
@@ -147,9 +160,8 @@ class ProspectScoring:
         model that was kept stands in, and requests wait for the token.
         """
         logging.getLogger("bentoml._internal.server.http_app").addFilter(Expected())
-        alone = bentoml.server_context.service_type is not None  # a worker, not a test's process
+        alone = _is_worker()
         if alone:
-            logs.set_up()
             forget_the_dead()
             sys.setswitchinterval(SWITCH_SECONDS)
         loading = asyncio.create_task(asyncio.to_thread(self.scorer.refresh))
@@ -237,6 +249,22 @@ async def _again_and_again(work: Callable[[], Awaitable[None]], seconds: float) 
             await work()
         except Exception:  # a bug, which is no reason never to do it again
             logger.exception("What is done beside the requests failed unexpectedly.")
+
+
+def _is_worker() -> bool:
+    """Whether this process is BentoML's, and none in which the service is one thing of many."""
+    return bentoml.server_context.service_type is not None
+
+
+def _hand_on() -> None:
+    """Let a Bento's workers, which run inside its own folder, know the folder of their caller.
+
+    They inherit the environment: so its .env, and PWD, which not everybody sets who starts one.
+    """
+    os.environ.setdefault("PWD", str(Path.cwd()))
+    for name, value in dotenv_values(".env").items():
+        if value and not os.environ.get(name):
+            os.environ[name] = value
 
 
 def _data() -> DataSettings:

@@ -11,6 +11,8 @@ import pytest
 import yaml
 from pip_requirements_parser import RequirementsFile
 
+from prospect_pipeline.stack import services
+from prospect_pipeline.stack.processes import Processes, executable
 from prospect_pipeline_tests.registry.models import register_champion, registry_in
 from prospect_pipeline_tests.serving import bentos
 from prospect_pipeline_tests.serving.bentos import LOCK, PACKAGE, ROOT, environment
@@ -150,3 +152,49 @@ def test_the_service_scores_with_nothing_but_what_is_pinned(bento: Path, tmp_pat
     assert found == ""
     assert Path(module).is_relative_to(bento)
     assert float(score) == bentos.offline()
+
+
+@pytest.fixture(scope="module")
+def started(bento: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder in which a Bento was started, served and ended, and its log."""
+    folder, logs = tmp_path_factory.mktemp("own"), tmp_path_factory.mktemp("logs")
+    ports = services.Ports(0, 0, 0, 0, 0).settled()
+    register_champion(registry_in(folder / "data", model_name="named"), bentos.MODEL)
+    (folder / ".env").write_text("MODEL_NAME=named\nPREDICT_DETAIL=score\n")
+    where = ["--host", services.HOST, "--port", str(ports.predict)]
+    serve = [executable("bentoml"), "serve", f"{bento.parent.name}:{bento.name}", *where]
+    home = environment(BENTOML_HOME=str(bento.parents[2]), PREDICT_DETAIL="")
+    with Processes(logs, home) as processes:
+        processes.start("scoring", ["env", "--unset=PWD", f"--chdir={folder}", *serve])
+        services.wait_for_scoring(processes, ports.predict)
+    return folder, (logs / "scoring.log").read_text()
+
+
+def test_a_bento_keeps_to_the_folder_and_the_settings_of_who_starts_it(
+    bento: Path, started: tuple[Path, str]
+) -> None:
+    folder, log = started
+
+    assert "Model named version 1 is in use" in log
+    assert (folder / "data" / "serving").is_dir()
+    assert not (bento / "src" / "data").exists()
+
+
+def test_a_worker_logs_json_alone(started: tuple[Path, str]) -> None:
+    lines = started[1].splitlines()
+
+    [starter] = [line for line in lines if not line.startswith("{")]
+    assert "Starting production HTTP BentoServer" in starter
+    loggers = {json.loads(line)["logger"] for line in lines if line != starter}
+    assert loggers >= {"bentoml.serve", "prospect.scorer"}
+
+
+def test_bad_settings_end_a_service_before_it_starts_workers(tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [executable("bentoml"), "serve", ".", "--port", "0"],
+        cwd=ROOT, check=False, capture_output=True, text=True, timeout=60,
+        env=environment(BENTOML_HOME=str(tmp_path), PREDICT_RATE_LIMIT="-3"),
+    )  # fmt: skip
+
+    assert ran.returncode == 1
+    assert ran.stderr == ("Error: PREDICT_RATE_LIMIT: Input should be greater than or equal to 0\n")
