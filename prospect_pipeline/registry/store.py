@@ -25,6 +25,7 @@ import xgboost
 import yaml
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from sqlalchemy.engine import make_url
 
 from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.encoder import Encoder
@@ -78,6 +79,14 @@ class Registry:
         self._prepared = bool(settings.tracking_uri)
 
     @property
+    def _file(self) -> Path | None:
+        """The database's file, None where it is no SQLite's."""
+        if not self.uri.startswith("sqlite:"):
+            return None
+        path = make_url(self.uri).database
+        return Path(path) if path else None
+
+    @property
     def address(self) -> str:
         """The tracking address without what may be secret in it."""
         return shown_address(self.uri)
@@ -110,9 +119,14 @@ class Registry:
     def resolve(self, selector: str | None = None) -> ModelVersion:
         """Return the version that is meant: None the alias's, ``latest`` the newest, or a number.
 
-        Raises NoModel where there is none.
+        Raises NoModel where there is none, and makes no registry where there is none either.
         """
         name = self.settings.model_name
+        if self._file is not None and not self._file.exists():
+            raise NoModel(
+                f"There is no registry at {self.address}. Train a model, which makes one: "
+                "`prospect run`; or point PROSPECT_DATA_DIR or MLFLOW_TRACKING_URI at yours."
+            )
         with self.connected() as client:
             try:
                 if selector is None:
@@ -196,6 +210,8 @@ class Registry:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(HTTP_SECONDS))
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        if self._file is not None:  # a connection that is kept stays with a file that was replaced
+            os.environ.setdefault("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")
         for noisy in ("mlflow", "alembic"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
         before = {name: os.environ.get(name) for name in OWN_VARIABLES}

@@ -161,7 +161,8 @@ class Scorer:
         known = isinstance(error, ProspectError)
         problem = str(error) if known else f"loading failed unexpectedly ({type(error).__name__})"
         if problem != self.problem:
-            logger.warning("The model in use stays: %s", problem, exc_info=not known)
+            begun = "The model in use stays" if self.ready else "No model is loaded"
+            logger.warning("%s: %s", begun, problem, exc_info=not known)
         self.problem = problem
 
 

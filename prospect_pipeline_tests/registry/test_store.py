@@ -22,6 +22,7 @@ from prospect_pipeline.errors import DamagedModel, NoModel, RegistryError, Regis
 from prospect_pipeline.registry.champions import Champions
 from prospect_pipeline.registry.registration import add_artifacts
 from prospect_pipeline.registry.store import ModelVersion, Registry
+from prospect_pipeline.settings import DataSettings, RegistrySettings
 from prospect_pipeline_tests.registry.models import (
     register,
     register_champion,
@@ -155,6 +156,17 @@ def test_a_missing_version_is_named_with_what_to_do(
         f"Model 'never_trained' has no {wanted} in {nothing.uri}. Train one: `prospect run`, or "
         "materialize registered_model in Dagster."
     )
+
+
+def test_looking_for_a_version_makes_no_registry(tmp_path: Path) -> None:
+    data = DataSettings.load(data_dir=tmp_path / "data")
+
+    for named in (None, f"sqlite:///{tmp_path}/own.db"):
+        registry = Registry(RegistrySettings.load(tracking_uri=named), data)
+        with pytest.raises(NoModel) as raised:
+            registry.resolve()
+        assert str(raised.value).startswith(f"There is no registry at {registry.uri}. Train a")
+    assert list(tmp_path.rglob("*.db")) == []
 
 
 @pytest.mark.parametrize(("selector", "wanted"), [(None, "alias 'challenger'"), ("2", "version 2")])

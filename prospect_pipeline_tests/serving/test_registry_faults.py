@@ -278,3 +278,25 @@ def test_what_was_kept_is_not_used_where_it_scores_nobody(
     assert not scorer.refresh()
     assert not scorer.ready
     assert "column gone is missing" in caplog.text
+
+
+def test_a_registry_that_was_moved_away_is_missed_and_one_in_its_place_is_followed(
+    tmp_path: Path,
+) -> None:
+    here, other = registry_in(tmp_path / "here"), registry_in(tmp_path / "other")
+    register_champion(here, MODEL)
+    register(other, MODEL)
+    register_champion(other, NEWER)
+    scorer = Scorer(here, None)
+    scorer.refresh()
+
+    here.folder.rename(tmp_path / "away")
+    assert not scorer.refresh()
+    assert scorer.current().identity.version == "1"
+    assert str(scorer.problem).startswith("There is no registry at ")
+    assert not here.folder.exists()
+
+    shutil.copytree(other.folder, here.folder)
+    assert scorer.refresh()
+    assert scorer.current().identity.version == "2"
+    assert scorer.problem is None
