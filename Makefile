@@ -54,21 +54,18 @@ bench: setup
 
 # The versions, and no addresses. NCCL is left out: it serves GPU training over several machines. What
 # serves is pinned to the same versions, and its xgboost-cpu to that of xgboost.
-lock: $(BIN)/uv
+lock: setup
 	@$(LOCKED) pyproject.toml --extra dev \
 	  --no-emit-package nvidia-nccl-cu12 --no-emit-package nvidia-nccl-cu13 -o requirements.lock
 	@{ cat requirements.lock; sed -n 's/^xgboost==/xgboost-cpu==/p' requirements.lock; } | \
 	  $(LOCKED) --group serving --constraints - --no-annotate -o requirements-serving.lock
 
 # Known vulnerabilities of what is pinned, as PyPI tells them; --strict: what is unknown there fails.
-audit: $(BIN)/uv
+audit: setup
 	@for lock in requirements.lock requirements-serving.lock; do \
 	  echo "$$lock ..."; \
 	  $(BIN)/uv tool run --quiet pip-audit --strict --no-deps --disable-pip --requirement $$lock || exit 1; \
 	done
-
-$(BIN)/uv: | setup
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 
 clean:
 	@rm -rf $(VENV)

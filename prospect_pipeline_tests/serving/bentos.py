@@ -34,7 +34,10 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 def build(folder: Path) -> Path:
-    """Build a Bento in a copy of the tree, beside secrets that must not get into it."""
+    """Build a Bento in a copy of the tree, beside secrets that must not get into it.
+
+    No package index is asked, and no tool fetched.
+    """
     tree, home = folder / "tree", folder / "bentoml"
     shutil.copytree(PACKAGE, tree / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("bentofile.yaml", LOCK.name, "pyproject.toml", "README.md"):
@@ -45,7 +48,8 @@ def build(folder: Path) -> Path:
     subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "bentoml", "build", "--version", "tested"],
         cwd=tree, check=True, capture_output=True, timeout=120,
-        env=environment(BENTOML_HOME=str(home), SNOWFLAKE_PASSWORD=SECRET),
+        env=environment(BENTOML_HOME=str(home), SNOWFLAKE_PASSWORD=SECRET)
+        | {"PIP_NO_INDEX": "1", "UV_OFFLINE": "1"},
     )  # fmt: skip
     return home / "bentos" / "prospect_scoring" / "tested"
 
