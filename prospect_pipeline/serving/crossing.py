@@ -22,6 +22,7 @@ logger = logging.getLogger("prospect.service")
 class Crossings:
     """Pushes an intervention the first time that a visitor's score is high enough.
 
+    From which score on is a setting, or else the model's own threshold for a prospect.
     A visitor of whom nobody was waiting to be told is tried again with the next score.
     """
 
@@ -32,9 +33,13 @@ class Crossings:
         self._told: OrderedDict[str, None] = OrderedDict()
         self._telling: set[asyncio.Task[None]] = set()
 
-    def notice(self, visitor: str, score: float) -> None:
-        """Take note of a score; what follows from it happens aside, and no caller waits for it."""
-        if not self.name or score < self.threshold or visitor in self._told:
+    def notice(self, visitor: str, score: float, threshold: float) -> None:
+        """Take note of a score, and of the threshold of the model that gave it.
+
+        What follows happens aside, and no caller waits for it.
+        """
+        enough = threshold if self.threshold is None else self.threshold
+        if not self.name or score < enough or visitor in self._told:
             return
         if len(self._telling) >= MOST_AT_ONCE:
             return

@@ -35,7 +35,8 @@ class Handlers:
         """Answer about one visitor; raises ProspectError where there is no score."""
         scored = await self.predictor.predict(asked.domain_userid)
         if not asked.dry_run:
-            self.crossings.notice(scored.visitor, scored.score)
+            threshold = scored.model.model.threshold
+            self.crossings.notice(scored.visitor, scored.score, threshold)
         answer = answers.of_one(
             scored, full=self.full, explain=asked.explain, dry_run=asked.dry_run
         )

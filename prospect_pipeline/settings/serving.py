@@ -65,8 +65,8 @@ class ServingSettings(_Settings):
     intervention: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{0,128}$")] = Field(
         "", validation_alias="PREDICT_INTERVENTION"
     )
-    intervention_threshold: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.5, validation_alias="PREDICT_INTERVENTION_THRESHOLD"
+    intervention_threshold: Annotated[float | None, Field(ge=0, le=1)] = Field(
+        None, validation_alias="PREDICT_INTERVENTION_THRESHOLD"
     )
 
     @property

@@ -15,6 +15,8 @@ from prospect_pipeline_tests.sandbox.conftest import TOKEN, signals_over
 from prospect_pipeline_tests.sandbox.test_interventions import Line
 
 SETTINGS = ServingSettings.load(intervention="likely_to_convert", intervention_threshold=0.3)
+MODELS = 0.6
+"""The threshold of the model."""
 
 
 @pytest.fixture
@@ -24,13 +26,13 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SignalsSandbox]:
         yield signals
 
 
-def notice(url: str, *scores: tuple[str, float]) -> None:
+def notice(url: str, *scores: tuple[str, float], settings: ServingSettings = SETTINGS) -> None:
     async def all_of_them() -> None:
         there = Connection("local", url, SecretStr(TOKEN))
         client = OnlineAttributes(lambda: there, "service", "domain_userid", 5000)
-        crossings = Crossings(SETTINGS, client)
+        crossings = Crossings(settings, client)
         for visitor, score in scores:
-            crossings.notice(visitor, score)
+            crossings.notice(visitor, score, MODELS)
             await crossings.close()
         await client.close()
 
@@ -45,6 +47,14 @@ def test_the_first_high_score_is_told_and_no_other(live: SignalsSandbox) -> None
         assert (told.name, told.attributes) == ("likely_to_convert", {"score": "0.3000"})
         assert ann.silent()
         assert bob.silent()
+
+
+def test_without_a_threshold_of_its_own_it_is_the_models(live: SignalsSandbox) -> None:
+    unset = ServingSettings.load(intervention="likely_to_convert")
+    with Line(live, domain_userid="ann") as ann:
+        notice(str(live.api_client.api_url), ("ann", 0.59), ("ann", 0.61), settings=unset)
+        assert ann.next().attributes == {"score": "0.6100"}
+        assert ann.silent()
 
 
 def test_whom_nobody_waits_for_is_tried_again(live: SignalsSandbox) -> None:
