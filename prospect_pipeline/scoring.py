@@ -88,6 +88,11 @@ class ScoringModel:
         return sorted(named, key=lambda pair: -abs(pair[1]))
 
     @cached_property
+    def base(self) -> float:
+        """What every score begins with, in log-odds: the contributions of a row are added to it."""
+        return float(self.contributions(np.zeros((1, len(self.encoder.names))))[0, -1])
+
+    @cached_property
     def _paths(self) -> Paths | None:
         return Paths.of(self.booster, len(self.encoder.names))
 

@@ -15,6 +15,7 @@ def of_one(scored: Scored, *, full: bool, explain: bool, dry_run: bool) -> Answe
     """Return the answer about a visitor; attributes are told where it is to be ``full``."""
     answer = _score(scored) | {"model": _version(scored.model.identity)} | _inputs(scored, full)
     if explain:
+        answer["base"] = scored.model.model.base
         answer["reasons"] = [
             {"feature": name, "contribution": contribution}
             | ({"value": scored.columns[name]} if full else {})

@@ -16,12 +16,13 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from prospect_pipeline.serving.endpoints import SECURITY, in_words, is_json
+from prospect_pipeline.serving.page import PAGE
 from prospect_pipeline.serving.refusal import Refusal
 from prospect_pipeline.settings import ServingSettings
 
 Endpoints = Mapping[str, ASGIApp]
 
-# BentoML's page holds a tracker, and Swagger's shows the address to a validator: neither is loaded.
+# Swagger's page shows the address to a validator, which is not loaded.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -83,6 +84,8 @@ class Edge:
         elif scope["path"].startswith(tuple(self._endpoints)):
             # Another spelling, which BentoML's routes might take for one: "/predict" and a newline.
             await Refusal.of(404).response()(scope, receive, _Rewriting(scope, receive, send))
+        elif scope["path"] == "/" and scope["method"] in ("GET", "HEAD"):
+            await PAGE(scope, receive, _securing(send))
         elif scope["method"] == "POST" and not is_json(dict(scope["headers"])):
             await Refusal.of(415).response()(scope, receive, _Rewriting(scope, receive, send))
         else:
@@ -133,18 +136,22 @@ class _Rewriting:
         if isinstance(own, dict) and "code" in own:
             refusal = Refusal(self.status, own["code"], own["message"])
         else:
-            refusal = Refusal.of(self.status, _invalid(said))
-        await refusal.response(kept)(self.scope, self.receive, self._send_secured)
-
-    async def _send_secured(self, message: Message) -> None:
-        _secure(message)
-        await self.send(message)
+            refusal = Refusal.of(self.status, _invalid(said) or _methods(self.status, kept))
+        await refusal.response(kept)(self.scope, self.receive, _securing(self.send))
 
 
 def _readable(scope: Scope) -> Scope:
     """Return a request without headers that are not ASCII, at which BentoML's tracing stumbles."""
     pairs = [pair for pair in scope["headers"] if all(part.isascii() for part in pair)]
     return {**scope, "headers": pairs}
+
+
+def _securing(send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        _secure(message)
+        await send(message)
+
+    return sending
 
 
 def _secure(message: Message) -> None:
@@ -160,6 +167,12 @@ def _json(body: bytes) -> Any:
         return json.loads(body)
     except ValueError:
         return None
+
+
+def _methods(status: int, headers: Mapping[str, str]) -> str:
+    """Return what another method is told, '' where it is not known which there are."""
+    allowed = headers.get("allow", "") if status == 405 else ""
+    return f"This path is asked by {allowed}." if allowed else ""
 
 
 def _invalid(said: Any) -> str:

@@ -29,6 +29,11 @@ from prospect_pipeline.serving.tracing import Spans
 
 Body = TypeVar("Body", bound=BaseModel)
 MOST_PROBLEMS = 5
+BETTER = {
+    "string_pattern_mismatch": "An identifier has no control characters, and is not blank",
+    "too_short": "Name 1 at least",
+}
+"""What is said instead of pydantic's words, by its name of the problem."""
 
 SECURITY = (
     (b"x-content-type-options", b"nosniff"),
@@ -157,7 +162,7 @@ class Endpoint(Generic[Body]):
 
     def _admit(self, scope: Scope, client: str) -> None:
         if scope["method"] != "POST":
-            raise Refusal.of(405)
+            raise Refusal.of(405, f"This path is asked by POST: POST {self.path}.")
         self._count(client, 1)
         headers = dict(scope["headers"])
         if not is_json(headers):
@@ -188,7 +193,8 @@ def is_json(headers: Mapping[bytes, bytes]) -> bool:
 def in_words(problems: list[Any]) -> str:
     """Return what pydantic found wrong with a body, field by field."""
     words = [
-        f"{'.'.join(map(str, problem.get('loc', []))) or 'body'}: {problem.get('msg')}"
+        f"{'.'.join(map(str, problem.get('loc', []))) or 'body'}: "
+        f"{BETTER.get(problem.get('type'), problem.get('msg'))}"
         for problem in problems[:MOST_PROBLEMS]
     ]
     more = len(problems) - len(words)

@@ -35,7 +35,7 @@ SCHEMAS = "#/components/schemas/{model}"
 ABOUT = """Scores visitors by the champion, on their attributes of this moment.
 
 Every error, of other paths and methods too, is `{"error": {"code": ..., "message": ...}}`:
-the code is for programs, the message for people."""
+the code is for programs, the message for people. Only what is no HTTP gets a line of text."""
 
 SECURITY = {
     "bearer": {"type": "http", "scheme": "bearer"},
@@ -47,6 +47,18 @@ RETRY_AFTER = {
         "required": True,
         "schema": {"type": "integer", "minimum": 1},
     }
+}
+
+HEADERS = {
+    401: {
+        "WWW-Authenticate": {
+            "description": "How to show a key.",
+            "required": True,
+            "schema": {"const": "Bearer"},
+        }
+    },
+    429: RETRY_AFTER,
+    503: RETRY_AFTER,
 }
 
 MODEL = {"name": "prospect_scoring", "version": "1"}
@@ -68,7 +80,7 @@ ONE_REQUEST = {
 }
 ONE_ANSWER = {
     "plain": SCORE | {"model": MODEL},
-    "explained": SCORE | {"model": MODEL, "reasons": REASONS},
+    "explained": SCORE | {"model": MODEL, "base": -1.8968, "reasons": REASONS},
     "dry_run": SCORE | {"model": MODEL, "moment": "2026-05-03T12:00:00+00:00"},
     "stale": SCORE | {"model": MODEL, "stale": True},
 }
@@ -113,7 +125,6 @@ def specification(
 
     ``words`` describe the endpoints; BentoML shows the document and packs it.
     """
-    security = SECURITY if settings.api_key else {}
     paths = {
         "/predict": _predicting(
             "predict",
@@ -131,15 +142,18 @@ def specification(
             (Predictions, MANY_ANSWER),
             _refusals(settings, settings.max_batch_bytes),
         )
-    for path in paths.values():
-        path["security"] = [{name: []} for name in security]
+    components: Json = {"schemas": _schemas(settings.batch_limit)}
+    if settings.api_key:
+        components["securitySchemes"] = SECURITY
+        for path in paths.values():
+            path["security"] = [{name: []} for name in SECURITY]
     return OpenAPISpecification(
         openapi="3.1.0",
         info=Info(title="prospect_scoring", version=version, description=ABOUT),
-        servers=[{"url": "."}],
+        servers=[{"url": ".", "description": "this service"}],
         paths={path: PathItem(post=operation) for path, operation in paths.items()}
         | {path: PathItem(get=operation) for path, operation in _operating().items()},
-        components={"schemas": _schemas(settings.batch_limit), "securitySchemes": security},
+        components=components,
     )
 
 
@@ -203,7 +217,7 @@ def _errors(refusals: Iterable[Refusal]) -> Json:
             "description": MEANINGS[status],
             "content": _content(Error, {one.code: one.body for one in each}, _coded(each)),
         }
-        | ({"headers": RETRY_AFTER} if each[0].headers else {})
+        | ({"headers": HEADERS[status]} if status in HEADERS else {})
         for status, each in by_status.items()
     }
 

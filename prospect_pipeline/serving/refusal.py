@@ -13,7 +13,7 @@ MESSAGES = {
     400: ("bad_request", 'Expected a JSON object such as {"domain_userid": "..."}.'),
     401: ("unauthorized", "Send a key that is accepted here: Authorization: Bearer KEY."),
     404: ("not_found", "There is no such path; ask POST /predict."),
-    405: ("method_not_allowed", "This path has other methods; scores are had by POST /predict."),
+    405: ("method_not_allowed", "This path is asked by another method."),
     408: ("timeout", "The body did not arrive in time."),
     413: ("too_large", "The body is too large."),
     415: ("unsupported_media_type", "Send the body as application/json."),
@@ -56,10 +56,11 @@ class Refusal(Exception):
 
     @property
     def headers(self) -> dict[str, str]:
-        """What is said beside it: when to come again, in whole seconds."""
-        if self.retry_after is None:
-            return {}
-        return {"retry-after": str(max(math.ceil(self.retry_after), 1))}
+        """What is said beside it: when to come again, in whole seconds, and how to show a key."""
+        found = {"www-authenticate": "Bearer"} if self.status == 401 else {}
+        if self.retry_after is not None:
+            found["retry-after"] = str(max(math.ceil(self.retry_after), 1))
+        return found
 
     def response(self, headers: dict[str, str] | None = None) -> JSONResponse:
         """Return it as an answer of Starlette's."""

@@ -17,7 +17,12 @@ OTHER_VISITOR = "8bdacd09-1aa4-4f02-af4e-931b32afadb6"
 
 DomainUserid = Annotated[
     str,
-    StringConstraints(strict=True, min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$"),
+    StringConstraints(
+        strict=True,
+        min_length=1,
+        max_length=128,
+        pattern=r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$",
+    ),
     Field(description="The visitor's domain_userid.", examples=[VISITOR]),
 ]
 DomainUserids = Annotated[
@@ -104,6 +109,11 @@ class Prediction(Score):
     """The answer of `POST /predict`."""
 
     model: Model
+    base: float | None = Field(
+        None,
+        description="The log-odds to which the contributions are added: the sum is the score's. "
+        "With `explain` alone.",
+    )
     reasons: list[Reason] | None = Field(None, description="Largest first; with `explain` alone.")
     moment: datetime | None = Field(
         None, description="As of when the visitor was scored; with `dry_run` alone."

@@ -101,7 +101,7 @@ class OpenService(bentoml.Service):  # type: ignore[misc]
     @property
     def openapi_spec(self) -> OpenAPISpecification:
         """The document that BentoML shows at ``/docs.json``, and packs."""
-        version = self.bento.tag.version if self.bento else "unpacked"
+        version = self.bento.tag.version if self.bento else "development"
         words = {name: api.doc or "" for name, api in self.apis.items()}
         return openapi.specification(ServingSettings.load(), version, words)
 

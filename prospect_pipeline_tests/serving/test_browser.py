@@ -165,6 +165,7 @@ def test_no_page_may_ask_where_none_is_listed(chromium: Any, site_with: Callable
 def test_the_apis_own_page_shows_it_and_loads_nothing_from_elsewhere(
     chromium: Any, site: Site
 ) -> None:
+    chromium.get_log("browser")  # what there was before
     chromium.get(f"{site.url}/")
     count = "return document.querySelectorAll('.opblock').length"
     until(lambda: chromium.execute_script(count) == 5)
@@ -175,7 +176,10 @@ def test_the_apis_own_page_shows_it_and_loads_nothing_from_elsewhere(
     assert f"{site.url}/docs.json" in loaded
     assert [each for each in loaded if not each.startswith((site.url, "data:"))] == []
     assert chromium.execute_script("return window.dataLayer === undefined")
+    assert chromium.get_log("browser") == []
+    assert chromium.title == "prospect_scoring"
     text = chromium.execute_script("return document.body.innerText")
+    assert text.startswith("prospect_scoring")
     assert "/predict_batch" in text
     assert "Authorize" in text
     assert "Unable to render" not in text

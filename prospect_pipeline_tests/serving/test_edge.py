@@ -183,6 +183,7 @@ def test_other_paths_and_methods_are_told_in_the_one_shape() -> None:
     assert (nowhere.status_code, nowhere.json()["error"]["code"]) == (404, "not_found")
     assert (read.status_code, read.json()["error"]["code"]) == (405, "method_not_allowed")
     assert read.headers["allow"] == "POST"
+    assert read.json()["error"]["message"] == "This path is asked by POST."
 
 
 def test_before_the_service_has_started_nothing_is_answered() -> None:

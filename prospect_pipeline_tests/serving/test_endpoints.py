@@ -168,6 +168,7 @@ async def test_without_a_key_that_is_accepted_nobody_is_answered() -> None:
     ]
 
     assert [(reply.status, reply.code) for reply in refused] == [(401, "unauthorized")] * 2
+    assert [reply.headers[b"www-authenticate"] for reply in refused] == [b"Bearer"] * 2
     assert [reply.status for reply in accepted] == [200, 200]
     assert KEY not in refused[1].body.decode()
 
@@ -236,6 +237,7 @@ async def test_another_method_is_refused(method: str) -> None:
 
     assert (reply.status, reply.code) == (405, "method_not_allowed")
     assert reply.headers[b"allow"] == b"POST"
+    assert reply.message == "This path is asked by POST: POST /predict_batch."
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/jsonx", "multipart/form-data", ""])
