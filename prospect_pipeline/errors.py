@@ -27,7 +27,16 @@ The command line prints the message of any of these and exits with status 1.
 
 
 class ProspectError(Exception):
-    """Base of every error that this package raises on purpose."""
+    """Base of every error that this package raises on purpose.
+
+    The message is what was ``found``, and behind it the ``remedy``, where that is kept apart for
+    `prospect doctor`: there a line may know a better one.
+    """
+
+    def __init__(self, found: str = "", remedy: str = "") -> None:
+        super().__init__(f"{found} {remedy}".rstrip())
+        self.found = found
+        self.remedy = remedy
 
 
 class SettingsError(ProspectError):

@@ -51,7 +51,7 @@ def _answers(check: Check) -> Sequence[Answer]:
             answer = check.look()
             said.append([answer] if isinstance(answer, Answer) else answer)
         except ProspectError as error:
-            said.append([wrong(str(error), check.remedy)])
+            said.append([wrong(error.found, _in_a_line(error.remedy) or check.remedy)])
         except BaseException as error:  # its words may hold anything, a secret too
             said.append([wrong(f"it failed in a way of its own ({_kind(error)})", check.remedy)])
 
@@ -59,6 +59,11 @@ def _answers(check: Check) -> Sequence[Answer]:
     looking.start()
     looking.join(check.seconds)
     return said[0] if said else [wrong(f"no answer within {check.seconds:g} s", check.remedy)]
+
+
+def _in_a_line(sentence: str) -> str:
+    """Return a sentence as it stands behind what was found."""
+    return f"{sentence[:1].lower()}{sentence[1:]}".removesuffix(".")
 
 
 def _kind(error: BaseException) -> str:

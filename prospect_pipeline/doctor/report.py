@@ -52,8 +52,8 @@ def unused(found: str, remedy: str = "") -> Answer:
 class Check:
     """Something to look at, and what looks.
 
-    ``look`` may raise: then ``remedy`` is what helps. ``after`` names the checks (by ``key``) that
-    have to be well before this one says anything of its own.
+    ``look`` may raise: then ``remedy`` helps, where the error has none of its own. ``after`` names
+    the checks (by ``key``) that have to be well before this one says anything.
     """
 
     area: str

@@ -111,16 +111,17 @@ class _Signals:
             if self.at.credentials is not None:
                 asyncio.run(self._token())
         except SignalsUnavailable as error:  # it says nothing of the credentials
-            return wrong(str(error), ADDRESSES[self.at.kind])
+            return wrong(error.found, ADDRESSES[self.at.kind])
         except SignalsError as error:
-            return wrong(str(error), KEYS[self.at.kind])
+            return wrong(error.found, KEYS[self.at.kind])
         return self._taken()
 
     def group(self) -> Answer:
         change = self.planned.changes[0]
         what = f"{change.name} version {change.version}"
-        if change.action == "refuse":
-            return wrong(change.conflict, f"raise SIGNALS_GROUP_VERSION, then publish: {PUBLISH}")
+        if change.conflict is not None:
+            remedy = f"raise SIGNALS_GROUP_VERSION, then publish: {PUBLISH}"
+            return wrong(change.conflict.found, remedy)
         return _published(change, what)
 
     def service(self) -> Answer:
@@ -157,11 +158,11 @@ class _Signals:
             nothing = all(change.action == "create" for change in self.planned.changes)
             strange = nothing and self._pages()
         except SignalsUnavailable as error:
-            return wrong(str(error), ADDRESSES[kind])
+            return wrong(error.found, ADDRESSES[kind])
         except SignalsError as error:
             if _status(error) in (401, 403):
-                return wrong(str(error), KEYS[kind])
-            return wrong(f"{STRANGE}: {error}", STRANGERS[kind])
+                return wrong(error.found, KEYS[kind])
+            return wrong(f"{STRANGE}: {error.found}", STRANGERS[kind])
         except ValueError as error:  # its words hold what was answered
             found = f"{STRANGE}: its answer is of another shape ({type(error).__name__})"
             return wrong(found, STRANGERS[kind])

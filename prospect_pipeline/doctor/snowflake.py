@@ -13,6 +13,7 @@ from prospect_pipeline.attributes.properties import key_source
 from prospect_pipeline.doctor.report import Answer, Check, ok, warning, wrong
 from prospect_pipeline.doctor.system import System
 from prospect_pipeline.doctor.warehouse import AREA, last_event
+from prospect_pipeline.errors import EventsError
 from prospect_pipeline.settings import DefinitionSettings, SnowflakeSettings
 from prospect_pipeline.warehouse.files import REQUIRED
 
@@ -96,7 +97,10 @@ class _Snowflake:
         return ok(f"{found} may be used")
 
     def table(self) -> Answer:
-        self.there = self.warehouse.columns()  # raises EventsError where it may not be read
+        try:
+            self.there = self.warehouse.columns()
+        except EventsError as error:
+            return wrong(error.found, self.read)
         return ok(f"{self.settings.atomic_table} may be read")
 
     def columns(self) -> Sequence[Answer]:

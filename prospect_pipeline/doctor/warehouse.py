@@ -49,4 +49,4 @@ def _embedded(system: System) -> Answer:
     try:
         return last_event(DuckDBWarehouse(folder), system)
     except EventsError as error:
-        return warning(str(error), FILL)
+        return warning(error.found, FILL)

@@ -75,8 +75,9 @@ def _schedule(
         )
     except dg.DagsterInvalidDefinitionError:
         raise SettingsError(
-            f"PROSPECT_RETRAIN_CRON: '{cron}' is no cron expression. Write five fields: minute, "
-            "hour, day of the month, month, weekday, such as '0 5 * * 1' for Mondays at 05:00."
+            f"PROSPECT_RETRAIN_CRON: '{cron}' is no cron expression.",
+            "Set PROSPECT_RETRAIN_CRON to five fields: minute, hour, day of the month, month, "
+            "weekday, such as '0 5 * * 1' for Mondays at 05:00.",
         ) from None
 
 

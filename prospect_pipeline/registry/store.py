@@ -39,6 +39,7 @@ HTTP_SECONDS = 5
 OWN_VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 """What MLflow writes into the environment, where it would be taken for a user's setting."""
 
+OTHER_VERSION = "Choose another version (`prospect promote VERSION`), or train one."
 BOOSTER_FILE = "model.json"
 """XGBoost's own JSON: MLflow names it by the format that a model is registered in."""
 
@@ -99,8 +100,9 @@ class Registry:
             requests.get(f"{self.uri.rstrip('/')}/health", timeout=HTTP_SECONDS).raise_for_status()
         except requests.RequestException as error:
             raise RegistryError(
-                f"MLflow at {self.address} does not answer ({type(error).__name__}). Check "
-                "MLFLOW_TRACKING_URI and the server; unset it to use SQLite under the data dir."
+                f"MLflow at {self.address} does not answer ({type(error).__name__}).",
+                "Check MLFLOW_TRACKING_URI and the server; unset it to use SQLite under the data "
+                "dir.",
             ) from None
 
     def has_artifact(self, run_id: str, name: str) -> bool:
@@ -169,12 +171,14 @@ class Registry:
         except KeyError:
             raise DamagedModel(
                 f"{version.name} version {version.version} carries no encoder, so it was not "
-                "registered by this system. Choose another version, or train one."
+                "registered by this system.",
+                OTHER_VERSION,
             ) from None
         except (AttributeError, TypeError, ValueError) as error:  # XGBoost's is a ValueError
             raise DamagedModel(
                 f"{version.name} version {version.version} is damaged and cannot be loaded "
-                f"({first_line(error)}). Choose another version, or train one."
+                f"({first_line(error)}).",
+                OTHER_VERSION,
             ) from None
 
     def run_tags(self, run_id: str) -> dict[str, str]:
@@ -223,8 +227,8 @@ class Registry:
         except FAILURES as error:
             reason = without_secrets(first_line(error).replace(self.uri, self.address))
             raise kind(error)(
-                f"MLflow at {self.address} cannot be used: {reason} Check MLFLOW_TRACKING_URI "
-                "and the server."
+                f"MLflow at {self.address} cannot be used: {reason}",
+                "Check MLFLOW_TRACKING_URI and the server.",
             ) from None
         finally:
             _restore(before)

@@ -32,7 +32,7 @@ DEFINING = ("attribute_key", "attributes", "ttl", "fields", "batch_source")
 class Change:
     """What is to be done with one object, and what differs where something does.
 
-    A published version of another definition is refused: ``conflict`` says why, and what to do.
+    A published version of another definition is refused: ``conflict`` is what a deployment raises.
     """
 
     kind: Literal["attribute group", "service"]
@@ -40,7 +40,7 @@ class Change:
     version: int | None
     action: Action
     differs: tuple[str, ...] = ()
-    conflict: str = ""
+    conflict: DefinitionConflict | None = None
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ def deploy(signals: SDK, group: StreamAttributeGroup, service: Service) -> Deplo
     """
     planned = plan(signals, group, service)
     group_change, service_change = planned.changes
-    if group_change.action == "refuse":
-        raise DefinitionConflict(group_change.conflict)
+    if group_change.conflict is not None:
+        raise group_change.conflict
     wanted: list[RegistryObject] = [
         item.model_copy(update=update)
         for item, change, update in (
@@ -110,16 +110,16 @@ def call(request: Callable[[], T]) -> T | None:
             return None
         if error.status_code in (401, 403):
             raise SignalsError(
-                f"Signals refused the credentials ({error.status_code}). Check SP_API_KEY, "
-                "SP_API_KEY_ID and SP_ORG_ID, or SP_SANDBOX_TOKEN."
+                f"Signals refused the credentials ({error.status_code}).",
+                "Check SP_API_KEY, SP_API_KEY_ID and SP_ORG_ID, or SP_SANDBOX_TOKEN.",
             ) from None
         later = error.status_code == 429 or error.status_code >= 500  # the same may pass later
         kind = SignalsUnavailable if later else SignalsError
         raise kind(f"Signals answered {error.status_code}: {error.message}") from None
     except httpx.HTTPError as error:
         raise SignalsUnavailable(
-            f"Signals does not answer ({type(error).__name__}). Check its address and the network; "
-            "a local one is started by `prospect sandbox`."
+            f"Signals does not answer ({type(error).__name__}).",
+            "Check its address and the network; a local one is started by `prospect sandbox`.",
         ) from None
 
 
@@ -130,10 +130,11 @@ def _group_change(group: StreamAttributeGroup, known: BaseModel | None) -> Chang
     differs = tuple(field for field in DEFINING if _norm(wanted, field) != _norm(found, field))
     published = bool(found.get("is_published"))
     if differs and published:
-        conflict = (
+        conflict = DefinitionConflict(
             f"Attribute group '{group.name}' version {group.version} is published with another "
-            f"definition ({_difference(wanted, found)}). Raise SIGNALS_GROUP_VERSION to "
-            f"{(group.version or 1) + 1} to publish the new one beside it, or restore the old one."
+            f"definition ({_difference(wanted, found)}).",
+            f"Raise SIGNALS_GROUP_VERSION to {(group.version or 1) + 1} to publish the new one "
+            "beside it, or restore the old one.",
         )
         return Change("attribute group", group.name, group.version, "refuse", differs, conflict)
     action: Action = "update" if differs else "unchanged" if published else "publish"

@@ -86,8 +86,8 @@ class Tokens:
                 raise SignalsUnavailable(f"Snowplow's console answered {reply.status}.")
             if reply.status != 200:
                 raise SignalsError(
-                    f"Snowplow's console gave no token ({reply.status}). Check SP_API_KEY, "
-                    "SP_API_KEY_ID and SP_ORG_ID."
+                    f"Snowplow's console gave no token ({reply.status}).",
+                    "Check SP_API_KEY, SP_API_KEY_ID and SP_ORG_ID.",
                 )
             body = from_json(await whole_body(reply, MOST_BYTES))
         token = body.get("accessToken") if isinstance(body, dict) else None

@@ -56,8 +56,8 @@ class EventFile:
             parts.append(lately)
         if not parts:
             raise EventsError(
-                f"{self.path} holds no events: neither Parquet files nor any that were collected. "
-                "Load a file with --events, or send some to the local Signals."
+                f"{self.path} holds no events: neither Parquet files nor any that were collected.",
+                "Load a file with --events, or send some to the local Signals.",
             )
         return f"({' UNION ALL BY NAME '.join(parts)}) AS events"
 

@@ -135,8 +135,8 @@ class SnowflakeWarehouse:
                 yield connection
         except OperationalError as error:
             raise WarehouseUnavailable(
-                f"Snowflake does not answer (query {error.sfqid or 'without an id'}): {error.msg} "
-                "Check SNOWFLAKE_ACCOUNT, the network and Snowflake's status, then run this again."
+                f"Snowflake does not answer (query {error.sfqid or 'without an id'}): {error.msg}",
+                "Check SNOWFLAKE_ACCOUNT, the network and Snowflake's status, then run this again.",
             ) from None
 
     def _span(self, connection: Any, until: datetime | None) -> EventSpan:
@@ -261,9 +261,9 @@ def _run(connection: Any, query: str, given: list[Any] | None = None) -> Any:
         raise  # nothing was refused: the connection broke
     except Error as error:
         raise EventsError(
-            f"Snowflake refused (query {error.sfqid or 'without an id'}): {error.msg} Check "
-            "ATOMIC_TABLE, that SNOWFLAKE_ROLE may read it, and that it may create tables in "
-            "SNOWFLAKE_SCHEMA."
+            f"Snowflake refused (query {error.sfqid or 'without an id'}): {error.msg}",
+            "Check ATOMIC_TABLE, that SNOWFLAKE_ROLE may read it, and that it may create tables in "
+            "SNOWFLAKE_SCHEMA.",
         ) from None
 
 

@@ -50,16 +50,29 @@ def test_a_configuration_that_is_no_yaml(tmp_path: Path, monkeypatch: pytest.Mon
     assert "dagster.yaml cannot be read" in found.found
 
 
-@pytest.mark.parametrize(("cron", "status"), [("0 5 * * 1", "ok"), ("every monday", "wrong")])
+@pytest.mark.parametrize(
+    ("cron", "said"),
+    [
+        ("0 5 * * 1", ("ok", "retraining at '0 5 * * 1', UTC", "")),
+        (
+            "every monday",
+            (
+                "wrong",
+                "PROSPECT_RETRAIN_CRON: 'every monday' is no cron expression.",
+                "set PROSPECT_RETRAIN_CRON to five fields: minute, hour, day of the month, month, "
+                "weekday, such as '0 5 * * 1' for Mondays at 05:00",
+            ),
+        ),
+    ],
+)
 def test_the_cron_expression(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cron: str, status: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cron: str, said: tuple[str, str, str]
 ) -> None:
     monkeypatch.setenv("PROSPECT_RETRAIN_CRON", cron)
 
     found = one(look(tmp_path, automation.checks), "Dagster schedule")
 
-    assert found.status == status
-    assert cron in found.found
+    assert (found.status, found.found, found.remedy) == said
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,17 @@ def test_an_error_that_was_raised_on_purpose_says_what_it_found() -> None:
     assert said(report) == [("first", "wrong", "Signals answered 500.", "a remedy")]
 
 
+def test_the_remedy_of_an_error_is_said_once_and_in_place_of_the_checks() -> None:
+    error = SignalsError("Signals refused (401).", "Check SP_SANDBOX_TOKEN.")
+
+    report = made(check("first", failing(error)))
+
+    assert str(error) == "Signals refused (401). Check SP_SANDBOX_TOKEN."
+    assert said(report) == [
+        ("first", "wrong", "Signals refused (401).", "check SP_SANDBOX_TOKEN"),
+    ]
+
+
 def test_a_check_that_hangs_is_left_alone() -> None:
     never = threading.Event()
     report = made(

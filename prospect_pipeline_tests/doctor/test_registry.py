@@ -138,6 +138,19 @@ def test_a_registry_that_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert SECRET not in str(report.to_dict())
 
 
+def test_what_to_do_about_a_server_that_is_away_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+
+    [found] = seen(tmp_path / "data").findings
+
+    assert (found.found, found.remedy) == (
+        "MLflow at http://127.0.0.1:9 does not answer (ConnectionError).",
+        "check MLFLOW_TRACKING_URI and the server; unset it to use SQLite under the data dir",
+    )
+
+
 def test_a_folder_is_not_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"file://{tmp_path}/mlruns")
 

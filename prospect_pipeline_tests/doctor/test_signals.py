@@ -144,7 +144,7 @@ def test_a_wrong_token(
     found = one(seen(tmp_path), "Signals credentials")
 
     assert (found.status, found.remedy) == ("wrong", "check SP_SANDBOX_TOKEN")
-    assert "refused the credentials (401)" in found.found
+    assert found.found == "Signals refused the credentials (401)."
 
 
 def test_a_wrong_key_gets_no_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +154,7 @@ def test_a_wrong_key_gets_no_token(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     found = one(report, "Signals credentials")
     assert found.status == "wrong"
-    assert found.found.startswith("Snowplow's console gave no token (401).")
+    assert found.found == "Snowplow's console gave no token (401)."
     assert found.remedy == "check SP_API_KEY, SP_API_KEY_ID and SP_ORG_ID"
     assert one(report, "Signals address").found == f"Snowplow Signals answers at {url}"
     assert SECRET not in str(report.to_dict())
@@ -210,7 +210,10 @@ def test_another_definition_under_the_same_version(
     found = one(seen(tmp_path), "Signals attributes")
 
     assert found.status == "wrong"
-    assert "another definition (removed: num_engaged_campaigns_l30d)" in found.found
+    assert found.found == (
+        f"Attribute group '{GROUP}' version 1 is published with another definition "
+        "(removed: num_engaged_campaigns_l30d)."
+    )
     assert found.remedy == f"raise SIGNALS_GROUP_VERSION, then publish: {PUBLISH}"
 
 

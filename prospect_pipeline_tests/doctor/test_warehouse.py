@@ -36,8 +36,11 @@ def test_without_events_it_is_said_how_to_get_some(tmp_path: Path) -> None:
 def test_a_folder_without_events(tmp_path: Path, events: Path) -> None:
     found = seen(tmp_path)
 
-    assert found.status == "warning"
-    assert "holds no events" in found.found
+    assert (found.status, found.found) == (
+        "warning",
+        f"{events} holds no events: neither Parquet files nor any that were collected.",
+    )
+    assert found.remedy.startswith("load some: prospect run")
 
 
 @pytest.mark.parametrize(
