@@ -101,6 +101,13 @@ def test_scoring_without_a_running_system_says_how_to_start_one(tmp_path: Path) 
     assert "Start one with `prospect run`" in done.stderr
 
 
+def test_scoring_at_an_address_without_http_says_what_to_write(tmp_path: Path) -> None:
+    done = prospect("score", "ann", "--url", "localhost:8080", cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert "'localhost:8080' has neither http:// nor https:// before it" in done.stderr
+
+
 def test_generated_events_are_written_with_their_truth(tmp_path: Path) -> None:
     done = prospect(
         *("events", "--users", "20", "--seed", "1", "--end", "2026-05-01", "--out", "e.parquet"),

@@ -1,6 +1,7 @@
 """Settings: what is wrong is named by its variable, and a secret is never shown."""
 
 import os
+import re
 import traceback
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 
 from prospect_pipeline.errors import SettingsError
 from prospect_pipeline.settings import (
+    AutomationSettings,
     Clock,
     DataSettings,
     DefinitionSettings,
@@ -20,9 +22,10 @@ from prospect_pipeline.settings import (
     SnowflakeSettings,
     TrainingSettings,
     parse_moment,
+    web_address,
 )
 
-OURS = ("SP_", "SNOWFLAKE_", "PROSPECT_", "SIGNALS_", "MLFLOW_", "MODEL_", "PREDICT_")
+OURS = ("SP_", "SNOWFLAKE_", "PROSPECT_", "SIGNALS_", "MLFLOW_", "MODEL_", "PREDICT_", "DAGSTER_")
 SECRET = "s3cret-of-ours"
 REAL = {
     "SP_API_URL": "https://signals.example.com",
@@ -69,6 +72,56 @@ def test_with_nothing_set_everything_is_local() -> None:
     assert DataSettings.load().root == Path.cwd() / "data"
     assert TrainingSettings.load().as_of_moment is None
     assert ServingSettings.load().detail == "full"
+
+
+@pytest.mark.parametrize(
+    ("kind", "variable"),
+    [
+        (AutomationSettings, "PREDICT_URL"),
+        (AutomationSettings, "DAGSTER_UI_URL"),
+        (RegistrySettings, "MLFLOW_UI_URL"),
+        (SignalsSettings, "SP_API_URL"),
+        (SignalsSettings, "SP_SANDBOX_URL"),
+    ],
+)
+def test_an_address_without_http_before_it_is_refused_with_what_to_write(
+    monkeypatch: pytest.MonkeyPatch, kind: Any, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "localhost:8080")
+
+    assert refusal(kind) == (
+        f"{variable}: 'localhost:8080' has neither http:// nor https:// before it. "
+        "Write http://localhost:8080, or the same with https://"
+    )
+
+
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [
+        ("x.io/signals", "x.io/signals"),
+        ("//x.io", "x.io"),
+        ("ftp://x.io", "x.io"),
+        ("http:/x.io", "x.io"),
+        ("https//x.io", "x.io"),
+        ("http:///x.io", "x.io"),
+        ("http://", "HOST"),
+        (f"ann:{SECRET}@x.io:1", "x.io:1"),
+        (f"ftp://ann:{SECRET}?{SECRET}@x.io", "x.io"),
+        (f"ann:{SECRET}://{SECRET}#{SECRET}@x.io", "x.io"),
+        (f"x.io/?token={SECRET}", "x.io/"),
+        (f"{SECRET}@", "HOST"),
+    ],
+)
+def test_what_is_written_of_an_address_never_shows_who_may_log_in(address: str, place: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"'{place}' has neither")) as raised:
+        web_address(address)
+
+    assert SECRET not in str(raised.value)
+
+
+@pytest.mark.parametrize("address", ["http://localhost:8080", f"https://ann:{SECRET}@x.io/a?b=c"])
+def test_an_address_is_kept_as_it_was_written(address: str) -> None:
+    assert web_address(address) == address
 
 
 def test_the_real_signals_is_the_target_of_its_four_variables(

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from prospect_pipeline.cli.options import FILE, FOLDER, PORT, cohort_options, say
-from prospect_pipeline.settings import Clock, DataSettings
+from prospect_pipeline.settings import Clock, DataSettings, web_address
 
 
 @click.command()
@@ -112,9 +112,18 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def _web_address(_: click.Context, __: click.Parameter, given: str | None) -> str | None:
+    try:
+        return web_address(given) if given else None
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
 @click.command()
 @click.argument("domain_userid")
-@click.option("--url", help="The scoring service; default: that of run.json.")
+@click.option(
+    "--url", callback=_web_address, help="The scoring service; default: that of run.json."
+)
 @click.option("--data-dir", type=FOLDER, help="Default: PROSPECT_DATA_DIR, else ./data.")
 @click.option("--explain", is_flag=True, help="Say what drove the score.")
 def score(domain_userid: str, url: str | None, data_dir: Path | None, explain: bool) -> None:

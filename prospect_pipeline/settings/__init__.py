@@ -4,6 +4,7 @@ One class per concern, each read with ``.load()``, which turns whatever is wrong
 ``SettingsError`` that names the variable and never shows a secret.
 """
 
+from prospect_pipeline.settings.addresses import web_address
 from prospect_pipeline.settings.automation import AutomationSettings
 from prospect_pipeline.settings.base import _Settings as _Settings
 from prospect_pipeline.settings.base import parse_moment
@@ -27,4 +28,5 @@ __all__ = [
     "SnowflakeSettings",
     "TrainingSettings",
     "parse_moment",
+    "web_address",
 ]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field
 
+from prospect_pipeline.settings.addresses import SecretWebAddress, WebAddress
 from prospect_pipeline.settings.base import _Settings
 
 
@@ -15,12 +15,6 @@ def _known_time_zone(name: str) -> str:
     if name not in available_timezones():
         raise ValueError(f"'{name}' is no time zone's name, such as UTC or Europe/Berlin")
     return name
-
-
-def _web_address(secret: SecretStr) -> SecretStr:
-    if not re.match(r"https?://[^\s/]", secret.get_secret_value()):
-        raise ValueError("it is no address that starts with https:// or http://")
-    return secret
 
 
 class AutomationSettings(_Settings):
@@ -33,8 +27,6 @@ class AutomationSettings(_Settings):
     retrain_timezone: Annotated[str, AfterValidator(_known_time_zone)] = Field(
         "UTC", validation_alias="PROSPECT_RETRAIN_TIMEZONE"
     )
-    alert_webhook: Annotated[SecretStr, AfterValidator(_web_address)] | None = Field(
-        None, validation_alias="PROSPECT_ALERT_WEBHOOK"
-    )
-    dagster_ui_url: str | None = Field(None, validation_alias="DAGSTER_UI_URL")
-    predict_url: str | None = Field(None, validation_alias="PREDICT_URL")
+    alert_webhook: SecretWebAddress | None = Field(None, validation_alias="PROSPECT_ALERT_WEBHOOK")
+    dagster_ui_url: WebAddress | None = Field(None, validation_alias="DAGSTER_UI_URL")
+    predict_url: WebAddress | None = Field(None, validation_alias="PREDICT_URL")

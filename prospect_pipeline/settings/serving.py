@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
+from prospect_pipeline.settings.addresses import WebAddress
 from prospect_pipeline.settings.base import Names, _Settings
 
 LEAST_KEY = 16
@@ -23,7 +24,7 @@ class RegistrySettings(_Settings):
     """Where models are registered, and which version is served."""
 
     tracking_uri: str | None = Field(None, validation_alias="MLFLOW_TRACKING_URI")
-    ui_url: str | None = Field(None, validation_alias="MLFLOW_UI_URL")
+    ui_url: WebAddress | None = Field(None, validation_alias="MLFLOW_UI_URL")
     model_name: str = Field("prospect_scoring", validation_alias="MODEL_NAME")
     alias: str = Field("champion", validation_alias="MODEL_ALIAS")
     version: Annotated[str | None, Field(pattern=r"^(latest|[1-9]\d*)$")] = Field(

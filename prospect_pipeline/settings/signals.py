@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, EmailStr, Field, PositiveInt, SecretStr, model_validator
 
+from prospect_pipeline.settings.addresses import WebAddress
 from prospect_pipeline.settings.base import _Settings, read_moment, whole_group
 
 
@@ -27,11 +28,11 @@ class DefinitionSettings(_Settings):
 class SignalsSettings(_Settings):
     """How to reach Signals: the real one, a sandbox by address, or (none set) the local one."""
 
-    api_url: str | None = Field(None, validation_alias="SP_API_URL")
+    api_url: WebAddress | None = Field(None, validation_alias="SP_API_URL")
     api_key: SecretStr | None = Field(None, validation_alias="SP_API_KEY")
     api_key_id: SecretStr | None = Field(None, validation_alias="SP_API_KEY_ID")
     org_id: str | None = Field(None, validation_alias="SP_ORG_ID")
-    sandbox_url: str | None = Field(None, validation_alias="SP_SANDBOX_URL")
+    sandbox_url: WebAddress | None = Field(None, validation_alias="SP_SANDBOX_URL")
     sandbox_token: SecretStr | None = Field(None, validation_alias="SP_SANDBOX_TOKEN")
     timeout_ms: Annotated[int, Field(gt=0, le=1500)] = Field(
         300, validation_alias="SIGNALS_TIMEOUT_MS"

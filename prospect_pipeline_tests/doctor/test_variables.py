@@ -58,6 +58,17 @@ def test_half_a_group_is_wrong_and_its_secret_stays_hidden(
     assert SECRET not in str(report.to_dict())
 
 
+def test_an_address_without_http_is_one_wrong_setting_and_its_password_stays_hidden(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    report = seen(monkeypatch, tmp_path, PREDICT_URL=f"ann:{SECRET}@localhost:8080")
+
+    [(status, found)] = lines(report, "settings values")
+    assert status == "wrong"
+    assert found.startswith("PREDICT_URL: 'localhost:8080' has neither http:// nor https://")
+    assert SECRET not in str(report.to_dict())
+
+
 @pytest.mark.parametrize("origin", ["https://x.io/", "https://x.io/shop", "x.io", "https://*.x.io"])
 def test_an_origin_that_is_none_is_named_even_where_no_service_runs(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, origin: str
