@@ -93,17 +93,24 @@ class Registry:
         return shown_address(self.uri)
 
     def check(self) -> None:
-        """Raise RegistryError, soon, where a registry server does not answer."""
+        """Raise RegistryError, soon, where a server does not answer as a well MLflow does."""
         if not self.uri.startswith("http"):
             return
         try:
-            requests.get(f"{self.uri.rstrip('/')}/health", timeout=HTTP_SECONDS).raise_for_status()
+            health = f"{self.uri.rstrip('/')}/health"
+            status = requests.get(health, timeout=HTTP_SECONDS).status_code
         except requests.RequestException as error:
-            raise RegistryError(
-                f"MLflow at {self.address} does not answer ({type(error).__name__}).",
-                "Check MLFLOW_TRACKING_URI and the server; unset it to use SQLite under the data "
-                "dir.",
-            ) from None
+            found = f"MLflow at {self.address} does not answer ({type(error).__name__})."
+        else:
+            if status < 400:
+                return
+            found = f"MLflow at {self.address} answers {status}."
+            if status == 404:
+                found = f"{self.address} answers 404, so it is no MLflow."
+        raise RegistryError(
+            found,
+            "Check MLFLOW_TRACKING_URI and the server; unset it to use SQLite under the data dir.",
+        )
 
     def has_artifact(self, run_id: str, name: str) -> bool:
         """Return whether a version's run has a file."""

@@ -160,13 +160,23 @@ def test_a_folder_is_not_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not (tmp_path / "mlruns").exists()
 
 
-def test_a_server_that_answers_with_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with standing_in(lambda *_: (503, {}, {})) as url:
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [
+        (503, "MLflow at {} answers 503."),
+        (401, "MLflow at {} answers 401."),
+        (404, "{} answers 404, so it is no MLflow."),
+    ],
+)
+def test_a_server_that_answers_with_errors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, says: str
+) -> None:
+    with standing_in(lambda *_: (status, {}, {})) as url:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
         [found] = seen(tmp_path / "data").findings
 
-    assert found.status == "wrong"
-    assert "does not answer" in found.found
+    assert (found.status, found.found) == ("wrong", says.format(url))
+    assert found.remedy.startswith("check MLFLOW_TRACKING_URI and the server")
 
 
 def test_a_name_of_which_nothing_is_registered(
