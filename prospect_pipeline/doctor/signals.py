@@ -14,7 +14,7 @@ from prospect_pipeline.attributes import prospect
 from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.doctor.report import Answer, Check, ok, unused, warning, wrong
 from prospect_pipeline.doctor.system import System
-from prospect_pipeline.doctor.web import proxy_of, reach
+from prospect_pipeline.doctor.web import is_taken, proxy_of, reach
 from prospect_pipeline.errors import NoAnswer, SignalsError, SignalsUnavailable
 from prospect_pipeline.settings import DataSettings, DefinitionSettings, SignalsSettings
 from prospect_pipeline.signals.client import OnlineAttributes
@@ -39,6 +39,9 @@ ADDRESSES = {
     "local": "start it: prospect sandbox (or the whole system: prospect run)",
 }
 ANEW = "end what listens there, and start the local one anew: prospect sandbox"
+UNWELL = ADDRESSES | {"local": ANEW}
+"""What helps where something answers at the address, and then no more."""
+
 KEYS = {
     "signals": "check SP_API_KEY, SP_API_KEY_ID and SP_ORG_ID",
     "sandbox": "check SP_SANDBOX_TOKEN",
@@ -59,7 +62,7 @@ def checks(system: System) -> list[Check]:
     known = (CREDENTIALS,)
     return [
         Check(AREA, "address", seen.address, ADDRESSES[kind]),
-        Check(AREA, "credentials", seen.credentials, ADDRESSES[kind], after=(ADDRESS,)),
+        Check(AREA, "credentials", seen.credentials, UNWELL[kind], after=(ADDRESS,)),
         Check(AREA, "attributes", seen.group, f"publish them: {PUBLISH}", after=known),
         Check(AREA, "backfill", seen.backfill, "", after=(f"{AREA} attributes",)),
         Check(AREA, "service", seen.service, f"publish it: {PUBLISH}", after=known),
@@ -102,8 +105,9 @@ class _Signals:
         try:
             reach(url)
         except NoAnswer as error:
-            remedy = f"{ADDRESSES[kind]}{', HTTP(S)_PROXY and NO_PROXY too' if proxy else ''}"
-            return wrong(f"{error}{through}", remedy)
+            remedy = ANEW if kind == "local" and is_taken(url) else ADDRESSES[kind]
+            too = ", HTTP(S)_PROXY and NO_PROXY too" if proxy else ""
+            return wrong(f"{error}{through}", f"{remedy}{too}")
         return ok(f"{KINDS[kind]} answers at {url}{through}")
 
     def credentials(self) -> Answer:
@@ -111,7 +115,7 @@ class _Signals:
             if self.at.credentials is not None:
                 asyncio.run(self._token())
         except SignalsUnavailable as error:  # it says nothing of the credentials
-            return wrong(error.found, ADDRESSES[self.at.kind])
+            return wrong(error.found, UNWELL[self.at.kind])
         except SignalsError as error:
             return wrong(error.found, KEYS[self.at.kind])
         return self._taken()
@@ -158,7 +162,7 @@ class _Signals:
             nothing = all(change.action == "create" for change in self.planned.changes)
             strange = nothing and self._pages()
         except SignalsUnavailable as error:
-            return wrong(error.found, ADDRESSES[kind])
+            return wrong(error.found, UNWELL[kind])
         except SignalsError as error:
             if _status(error) in (401, 403):
                 return wrong(error.found, KEYS[kind])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -47,6 +48,16 @@ def reach(url: str, method: str = "GET", **more: Any) -> Reply:
     except ValueError:
         body = None
     return Reply(reply.status_code, reply.headers, body, asked, answered)
+
+
+def is_taken(url: str) -> bool:
+    """Return whether something listens at an address, be it that it never answers."""
+    parts = urlsplit(url)
+    try:
+        socket.create_connection((parts.hostname or "", parts.port or 80), SECONDS).close()
+    except OSError as error:
+        return not isinstance(error, ConnectionRefusedError)
+    return True
 
 
 def proxy_of(url: str) -> str | None:

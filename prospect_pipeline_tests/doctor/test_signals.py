@@ -1,5 +1,7 @@
 """Signals: every kind of trouble has its line, and nothing is published."""
 
+import json
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -21,7 +23,7 @@ from prospect_pipeline.doctor.signals import judged
 from prospect_pipeline.doctor.system import System
 from prospect_pipeline.settings import DataSettings, DefinitionSettings, SignalsSettings
 from prospect_pipeline.signals import tokens
-from prospect_pipeline.signals.connection import connection
+from prospect_pipeline.signals.connection import ADDRESS_FILE, connection
 from prospect_pipeline.signals.deployment import deploy
 from prospect_pipeline_tests.doctor.looking import (
     findings,
@@ -134,6 +136,40 @@ def test_a_signals_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         never.set()
 
     assert lines(report, "Signals address") == [("wrong", f"{url} does not answer (ReadTimeout)")]
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_a_local_signals_that_never_answers_is_to_be_ended_and_one_that_is_gone_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listens: bool
+) -> None:
+    monkeypatch.setattr(web, "SECONDS", 0.2)
+    address = tmp_path / "data" / ADDRESS_FILE
+    address.parent.mkdir()
+    with socket.socket() as port:
+        port.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{port.getsockname()[1]}"
+        if listens:
+            port.listen()
+        address.write_text(json.dumps({"url": url, "token": TOKEN}))
+        report = seen(tmp_path)
+
+    found = one(report, "Signals address")
+    said = "ReadTimeout" if listens else "ConnectionError"
+    assert (found.status, found.found) == ("wrong", f"{url} does not answer ({said})")
+    assert found.remedy == (signals.ANEW if listens else signals.ADDRESSES["local"])
+
+
+def test_a_local_signals_that_answers_no_more_is_to_be_started_anew(tmp_path: Path) -> None:
+    def handle(method: str, path: str, headers: dict[str, str]) -> tuple[int, dict[str, str], Any]:
+        return (200 if path == "/" else 503), {}, {}
+
+    with standing_in(handle) as url:
+        (tmp_path / "data").mkdir()
+        address = tmp_path / "data" / ADDRESS_FILE
+        address.write_text(json.dumps({"url": url, "token": TOKEN}))
+        found = one(seen(tmp_path), "Signals credentials")
+
+    assert (found.found, found.remedy) == ("Signals answered 503: {}", signals.ANEW)
 
 
 def test_a_wrong_token(
