@@ -106,7 +106,7 @@ class Report:
 
     def summary(self) -> str:
         """Return the last line."""
-        counts = [f"{self.count(status)} {status}" for status in STYLES if self.count(status)]
+        counts = [_counted(self.count(status), status) for status in STYLES if self.count(status)]
         said = f"{'All is well' if self.well else 'Not all is well'}: {', '.join(counts)}."
         if self.unchecked:
             said += f" Not checked because of that: {', '.join(self.unchecked)}."
@@ -120,3 +120,7 @@ class Report:
             "findings": [asdict(finding) for finding in self.findings],
             "unchecked": self.unchecked,
         }
+
+
+def _counted(count: int, status: Status) -> str:
+    return f"{count} {status}s" if status == "warning" and count > 1 else f"{count} {status}"

@@ -139,6 +139,18 @@ def test_all_is_well_unless_something_is_wrong(answers: list[Answer], well: bool
     assert report.to_dict()["well"] is well
 
 
+@pytest.mark.parametrize(
+    ("answers", "says"),
+    [
+        ([ok(""), ok("")], "All is well: 2 ok."),
+        ([warning("", "")], "All is well: 1 warning."),
+        ([warning("", ""), warning("", ""), unused("")], "All is well: 2 warnings, 1 not used."),
+    ],
+)
+def test_the_last_line_counts(answers: list[Answer], says: str) -> None:
+    assert made(Check("area", "several", lambda: answers, "a remedy")).summary() == says
+
+
 def test_findings_are_told_as_soon_as_they_are_known() -> None:
     told: list[Finding] = []
 
