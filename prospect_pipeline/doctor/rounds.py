@@ -71,9 +71,12 @@ AREAS: tuple[Area, ...] = (
     (folder.checks, folder.AREA, (DataSettings,)),
     (signals.checks, signals.AREA, SIGNALS),
     (_warehouse, warehouse.AREA, EVENTS),
-    (registry.checks, registry.AREA, (*SIGNALS, RegistrySettings)),
+    (registry.checks, registry.AREA, (DataSettings, RegistrySettings)),
     (service.checks, service.AREA, (DataSettings, AutomationSettings, ServingSettings)),
-    (clocks.checks, clocks.AREA, (*SIGNALS, AutomationSettings, Clock)),
+    (clocks.checks, clocks.AREA, (Clock,)),
     (automation.checks, automation.AREA, (DataSettings, AutomationSettings)),
 )
-"""Each area, and the settings without which nothing can be said of it."""
+"""Each area, and the settings without which nothing can be said of it.
+
+What one of its checks needs beyond them is for what that check comes ``after``.
+"""

@@ -8,7 +8,7 @@ import pytest
 
 from prospect_pipeline.attributes import prospect
 from prospect_pipeline.attributes.version import GroupVersion
-from prospect_pipeline.doctor import registry, signals
+from prospect_pipeline.doctor import registry, rounds, signals
 from prospect_pipeline.doctor.report import Report
 from prospect_pipeline.settings import DataSettings, DefinitionSettings, SignalsSettings
 from prospect_pipeline.signals.connection import connection
@@ -64,6 +64,29 @@ def test_a_champion_that_loads_is_well(folder: Path) -> None:
     assert report.unchecked == ["registry attributes"]  # Signals was not asked
     assert tree(folder) == before
     assert tree(Path.cwd()) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SIGNALS_TIMEOUT_MS", "abc"),
+        ("SP_SANDBOX_URL", "http://127.0.0.1:9"),
+        ("SIGNALS_GROUP_VERSION", "first"),
+    ],
+)
+def test_a_setting_of_signals_that_cannot_be_read_leaves_out_what_asks_signals_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    report = look(folder, rounds.checks)
+
+    assert [one.check for one in report.findings if one.area == "registry"] == [
+        "address", "version", "model"
+    ]  # fmt: skip
+    assert one(report, "clock now").status == "ok"
+    assert {"Signals as a whole", "registry attributes", "clock Signals"} <= set(report.unchecked)
+    assert not {"registry as a whole", "clock as a whole"} & set(report.unchecked)
 
 
 def test_without_a_database_there_is_no_model_and_none_is_made(tmp_path: Path) -> None:
