@@ -62,18 +62,27 @@ def fetch_score(
     headers = {"Authorization": f"Bearer {key}"} if key else None
     try:
         reply = requests.post(f"{url.rstrip('/')}/predict", json=body, headers=headers, timeout=10)
-        answer: dict[str, Any] = reply.json()
     except requests.RequestException as error:
         raise StackError(
             f"{shown} does not answer ({type(error).__name__}). Is the service running? "
             "`prospect run` starts it."
         ) from None
+    answer = _json_object(reply)
+    match answer:
+        case {"score": float(), "model": {"version": str()}} if reply.ok:
+            return answer
+        case {"error": {"code": str(code), "message": str(message)}} if not reply.ok:
+            raise StackError(f"{shown} answered {reply.status_code} {code}: {message}")
+    raise StackError(
+        f"{shown} answers {reply.status_code}, but is no scoring service. Check the address "
+        "(--url, PREDICT_URL); `prospect run` starts one."
+    )
+
+
+def _json_object(reply: requests.Response) -> dict[str, Any]:
+    """Return the object that was answered as JSON, an empty one where it is none."""
+    try:
+        body = reply.json()
     except ValueError:
-        raise StackError(f"{shown} answered {reply.status_code}, and not with JSON.") from None
-    if not reply.ok:
-        problem = answer.get("error", {})
-        raise StackError(
-            f"{shown} answered {reply.status_code} {problem.get('code', '')}: "
-            f"{problem.get('message', answer)}"
-        )
-    return answer
+        return {}
+    return body if isinstance(body, dict) else {}
