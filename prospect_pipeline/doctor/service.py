@@ -19,6 +19,8 @@ START = (
     "PREDICT_URL=http://127.0.0.1:8080 (or the whole system: prospect run)"
 )
 LOG = "see its log"
+ANEW = "start the service anew with this PREDICT_CORS_ORIGINS"
+RUN_ANEW = "start `prospect run` anew: it lets its demo website in"
 ANYBODY = "https://prospect-doctor.invalid"
 """A page of nobody's: the domain cannot exist (RFC 2606)."""
 
@@ -41,18 +43,22 @@ class _Service:
     def __init__(self, system: System) -> None:
         self.system = system
         self.serving = system[ServingSettings]
+        self.website = system.running.website
         named = system[AutomationSettings].predict_url
         self.where = "check PREDICT_URL" if named else START
         self.start = "start the service there, or check PREDICT_URL" if named else START
 
     def origins(self) -> Sequence[Answer]:
-        """What PREDICT_CORS_ORIGINS names, whether or not a service runs."""
-        named = self.serving.cors_origins
+        """What PREDICT_CORS_ORIGINS names, whether or not a service runs; and who else may ask."""
+        named, demo = self.serving.cors_origins, ""
+        if self.website:
+            demo = f"; `prospect run` lets its demo website in, {self.website}"
         if not named:
-            words = "PREDICT_CORS_ORIGINS names none: no page of another origin may ask"
+            words = "PREDICT_CORS_ORIGINS names none in this shell"
+            words += demo or ": no page of another origin may ask"
             return [unused(words, "set it to your website's, such as https://www.example.com")]
         found = [answer for origin in named if (answer := _never_sent(origin))]
-        return found or [ok(f"{', '.join(named)} may ask")]
+        return found or [ok(f"{', '.join(named)} may ask, by this shell's setting{demo}")]
 
     def live(self) -> Answer:
         address = self.system.service
@@ -90,11 +96,13 @@ class _Service:
         return ok(f"it serves version {used}, as it should")
 
     def pages(self) -> Sequence[Answer]:
-        """Each origin that is named is let in, and another is not."""
+        """Each origin that is named is let in, the demo website too, and another is not."""
         allowed = self.serving.cors_origins
         named = [each for each in allowed if each != "*" and not origins.problem(each)]
+        if self.website and self.website not in named:
+            named.append(self.website)
         found = [
-            wrong(f"{origin} is refused", "start the service anew with this PREDICT_CORS_ORIGINS")
+            wrong(f"{origin} is refused", ANEW if origin in allowed else RUN_ANEW)
             for origin in named
             if not self._lets_in(origin)
         ]

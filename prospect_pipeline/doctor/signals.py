@@ -153,7 +153,10 @@ class _Signals:
         missing = [name for name in group.attributes if name not in there]
         if missing:
             return wrong(f"it answers without {', '.join(missing)}", f"publish them: {PUBLISH}")
-        return judged(took, self.settings.timeout_ms)
+        allowed = self.system.running.timeout_ms
+        if allowed:
+            return judged(took, allowed, "that the running service allows")
+        return judged(took, self.settings.timeout_ms, "of SIGNALS_TIMEOUT_MS")
 
     def _taken(self) -> Answer:
         """What follows from the first that is asked with the credentials."""
@@ -204,14 +207,13 @@ class _Signals:
         return OnlineAttributes(lambda: self.at, self.definition.service_name, KEY, PATIENCE_MS)
 
 
-def judged(took: float, budget: int) -> Answer:
-    """Judge how many milliseconds a read takes by what the scoring service allows."""
-    found = f"a read takes {took:.1f} ms of the {budget} ms that are allowed"
+def judged(took: float, budget: int, whose: str) -> Answer:
+    """Judge how many milliseconds a read takes by what a scoring service allows."""
+    found = f"a read takes {took:.1f} ms of the {budget} ms {whose}"
+    remedy = "run nearer to Signals, or start the service with more: SIGNALS_TIMEOUT_MS"
     if took > budget:
-        return wrong(found, "run nearer to Signals, or allow more: SIGNALS_TIMEOUT_MS")
-    if took > budget / 2:
-        return warning(found, "run nearer to Signals, or allow more: SIGNALS_TIMEOUT_MS")
-    return ok(found)
+        return wrong(found, remedy)
+    return warning(found, remedy) if took > budget / 2 else ok(found)
 
 
 def _status(error: SignalsError) -> int | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from prospect_pipeline.doctor.running import Running
 from prospect_pipeline.errors import SettingsError
 from prospect_pipeline.settings import (
     AutomationSettings,
@@ -78,11 +78,16 @@ class System:
 
     @cached_property
     def service(self) -> str | None:
-        """The scoring service's address: PREDICT_URL, else that of the running system."""
+        """The scoring service's address: PREDICT_URL, else that of `prospect run`."""
         named = self[AutomationSettings].predict_url
-        if named:
-            return named.rstrip("/")
-        try:
-            return str(json.loads(self[DataSettings].run_file.read_text())["predict"]).rstrip("/")
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+        return named.rstrip("/") if named else self._running.predict
+
+    @property
+    def running(self) -> Running:
+        """What `prospect run` says, where the scoring service is its own; else nothing."""
+        own = self.has(AutomationSettings) and self.service == self._running.predict
+        return self._running if own else Running()
+
+    @cached_property
+    def _running(self) -> Running:
+        return Running.read(self[DataSettings].run_file)

@@ -16,6 +16,7 @@ from prospect_pipeline.registry.store import ModelVersion
 from prospect_pipeline_tests.doctor.looking import Handle, lines, look, one, standing_in
 
 SITE = "https://www.example.com"
+DEMO = "http://127.0.0.1:8088"
 KEY = "a-key-that-is-long-enough"
 
 
@@ -178,6 +179,59 @@ def test_an_origin_that_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert lines(seen(tmp_path, Standing(), monkeypatch), "service pages") == [
         ("wrong", "https://shop.example.com is refused")
     ]
+
+
+def of_prospect_run(tmp_path: Path, standing: Standing) -> Report:
+    """Look at a service that run.json names, beside the demo website."""
+    with standing_in(standing) as url:
+        (tmp_path / "run.json").write_text(json.dumps({"predict": url, "website": DEMO}))
+        return look(tmp_path, service.checks)
+
+
+def test_the_demo_website_of_prospect_run_may_ask_beside_what_this_shell_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    standing = Standing(allowed=(SITE, DEMO))
+    lets_in = f"`prospect run` lets its demo website in, {DEMO}"
+
+    alone = of_prospect_run(tmp_path, standing)
+    monkeypatch.setenv("PREDICT_CORS_ORIGINS", SITE)
+    beside = of_prospect_run(tmp_path, standing)
+
+    assert lines(alone, "service origins") == [
+        ("not used", f"PREDICT_CORS_ORIGINS names none in this shell; {lets_in}")
+    ]
+    assert lines(alone, "service pages") == [("ok", f"{DEMO} let in, other origins refused")]
+    assert lines(beside, "service origins") == [
+        ("ok", f"{SITE} may ask, by this shell's setting; {lets_in}")
+    ]
+    assert lines(beside, "service pages") == [
+        ("ok", f"{SITE}, {DEMO} let in, other origins refused")
+    ]
+
+
+def test_a_demo_website_that_is_refused(tmp_path: Path) -> None:
+    found = one(of_prospect_run(tmp_path, Standing()), "service pages")
+
+    assert (found.status, found.found) == ("wrong", f"{DEMO} is refused")
+    assert found.remedy == "start `prospect run` anew: it lets its demo website in"
+
+
+def test_a_service_of_another_address_knows_no_demo_website(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = {"predict": "http://127.0.0.1:9", "website": DEMO}
+    (tmp_path / "run.json").write_text(json.dumps(running))
+
+    report = seen(tmp_path, Standing(), monkeypatch)
+
+    assert lines(report, "service origins") == [
+        (
+            "not used",
+            "PREDICT_CORS_ORIGINS names none in this shell: no page of another origin may ask",
+        )
+    ]
+    assert lines(report, "service pages") == [("ok", "nobody let in, other origins refused")]
 
 
 def test_a_service_that_lets_everybody_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
