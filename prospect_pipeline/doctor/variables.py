@@ -45,7 +45,7 @@ def _given() -> set[str]:
 
 
 def _values(system: System) -> Sequence[Answer]:
-    remedy = f"set it right, or unset it; {PAGE}"
+    remedy = f"set it so, or unset it; {PAGE}"
     found = [wrong(problem, remedy) for problem in system.problems.values()]
     if system.has(TrainingSettings):
         found += [wrong(problem, remedy) for problem in _contradictions(system[TrainingSettings])]

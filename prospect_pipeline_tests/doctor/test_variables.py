@@ -63,9 +63,13 @@ def test_an_address_without_http_is_one_wrong_setting_and_its_password_stays_hid
 ) -> None:
     report = seen(monkeypatch, tmp_path, PREDICT_URL=f"ann:{SECRET}@localhost:8080")
 
-    [(status, found)] = lines(report, "settings values")
-    assert status == "wrong"
-    assert found.startswith("PREDICT_URL: 'localhost:8080' has neither http:// nor https://")
+    found = one(report, "settings values")
+    assert (found.status, found.found) == (
+        "wrong",
+        "PREDICT_URL: 'localhost:8080' has neither http:// nor https:// before it. "
+        "Write http://localhost:8080, or the same with https://",
+    )
+    assert found.remedy == "set it so, or unset it; docs/settings.md lists them all"
     assert SECRET not in str(report.to_dict())
 
 
