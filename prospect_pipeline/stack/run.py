@@ -165,7 +165,7 @@ class Run:
             services.wait_for_mlflow(processes, ports.mlflow)
             self.console.say(f"MLflow         {services.url(ports.mlflow)}")
         # It waits for a model, so that the training can be compared with what is served.
-        services.start_scoring(processes, ports.predict)
+        services.start_scoring(processes, data, ports.predict)
 
     def _train(self, url: str, processes: Processes, as_of: datetime) -> dict[str, dict[str, Any]]:
         """Materialize everything in the Dagster instance whose page is served.

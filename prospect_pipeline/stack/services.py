@@ -133,8 +133,8 @@ class Dagster:
         )
 
 
-def start_scoring(processes: Processes, port: int) -> None:
-    """Start the BentoML service."""
+def start_scoring(processes: Processes, data: DataSettings, port: int) -> None:
+    """Start the BentoML service; in a shared home any other one would empty its metrics."""
     processes.start(
         "scoring",
         [
@@ -146,6 +146,7 @@ def start_scoring(processes: Processes, port: int) -> None:
             "--port",
             str(port),
         ],
+        BENTOML_HOME=str(data.root / "bentoml"),
     )
 
 

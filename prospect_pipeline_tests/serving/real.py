@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 
+from prospect_pipeline.settings import DataSettings
 from prospect_pipeline.stack import services
 from prospect_pipeline.stack.processes import Process, Processes
 from prospect_pipeline_tests.benchmarks import standin
@@ -45,14 +46,13 @@ def bentoml_serve(folder: Path, **variables: str) -> Iterator[Served]:
     ports = services.Ports(0, 0, 0, 0, 0).settled()
     own = {
         "PYTHONPATH": str(ROOT),
-        "BENTOML_HOME": str(folder / "bentoml"),
         "PROSPECT_DATA_DIR": str(folder),
         "SP_SANDBOX_URL": services.url(ports.signals),
         "SP_SANDBOX_TOKEN": SECRET,
         "SIGNALS_TIMEOUT_MS": "1500",
     }
     with Processes(folder / "logs", environment(**own | variables)) as processes:
-        services.start_scoring(processes, ports.predict)
+        services.start_scoring(processes, DataSettings.load(data_dir=folder), ports.predict)
         if "SP_SANDBOX_URL" not in variables:
             processes.start("signals", [sys.executable, "-m", standin.__name__, str(ports.signals)])
         services.wait_for_scoring(processes, ports.predict)

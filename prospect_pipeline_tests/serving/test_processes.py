@@ -50,6 +50,18 @@ def test_a_worker_that_is_killed_under_load_comes_back(folder: Path) -> None:
     assert set(load.cut) <= CUT
 
 
+def test_another_service_of_this_user_cannot_empty_the_metrics(folder: Path) -> None:
+    """BentoML empties those in its home when it starts: the user's own home is not gone by."""
+    home = folder / "home"
+    with bentoml_serve(folder, BENTOML_HOME=str(home)) as served:
+        requests.post(f"{served.url}/predict", json={KEY: "ann"}, timeout=30).raise_for_status()
+        told = requests.get(f"{served.url}/metrics", timeout=30).text
+
+    assert 'prospect_outcomes_total{endpoint="/predict",outcome="scored",version="1"} 1.0' in told
+    assert list((folder / "bentoml").glob("prometheus_multiproc_dir/*.db"))
+    assert not home.exists()
+
+
 def held_until(let_go: threading.Event) -> Fault:
     """Hold an answer back."""
 
