@@ -33,6 +33,10 @@ class Console:
         """Print one line about the step at hand."""
         self.terminal.print(f"  {message}", markup=False)
 
+    def warn(self, message: str) -> None:
+        """Print one line about what went wrong, where the rest goes on."""
+        self.terminal.print(f"  {message}", markup=False, style="yellow")
+
     def step(self, name: str, status: str) -> None:
         """Print that a Dagster step has ended."""
         if status in DONE:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -27,6 +28,12 @@ class Process:
     name: str
     popen: subprocess.Popen[bytes]
     log: Path
+
+    @property
+    def ended(self) -> str:
+        """How it ended, in words; empty as long as it runs."""
+        status = self.popen.poll()
+        return "" if status is None else f"{self.name} ended with status {status}"
 
     def tail(self, lines: int = 12) -> str:
         """Return the last lines of the log."""
@@ -84,16 +91,22 @@ class Processes:
     def check(self) -> None:
         """Raise StackError where one of the processes has ended."""
         for process in self.started:
-            if (status := process.popen.poll()) is not None:
+            if process.ended:
                 raise StackError(
-                    f"{process.name} ended with status {status}. The end of its log, "
-                    f"{process.log}:\n{process.tail()}"
+                    f"{process.ended}. The end of its log, {process.log}:\n{process.tail()}"
                 )
+
+    def let_go(self, names: Collection[str]) -> list[Process]:
+        """Return which of the named have ended: from now on they are no part of the whole."""
+        gone = [process for process in self.started if process.name in names and process.ended]
+        _end(gone)
+        self.started = [process for process in self.started if process not in gone]
+        return gone
 
     def memory(self) -> int:
         """Return the resident memory of all processes and of this one, in bytes."""
         total = psutil.Process().memory_info().rss
-        for process in _trees(self.started):
+        for process in chain.from_iterable(map(_family, self.started)):
             try:
                 total += process.memory_info().rss
             except psutil.Error:
@@ -101,19 +114,8 @@ class Processes:
         return int(total)
 
     def stop(self) -> None:
-        """End every process and what it started: first asked, then, after a while, made to."""
-        members = _trees(self.started)
-        for process in reversed(self.started):
-            _signal(process, psutil.Process.terminate)
-        _, alive = psutil.wait_procs(members, timeout=GRACE_SECONDS)
-        for member in alive:
-            try:
-                member.kill()
-            except psutil.Error:
-                continue  # it ended meanwhile
-        psutil.wait_procs(alive, timeout=GRACE_SECONDS)
-        for process in self.started:
-            process.popen.poll()
+        """End every process and what it started."""
+        _end(self.started)
         self.started.clear()
 
 
@@ -133,22 +135,46 @@ def executable(name: str) -> str:
     return str(beside) if beside.exists() else name
 
 
-def _trees(processes: Sequence[Process]) -> list[psutil.Process]:
-    found: list[psutil.Process] = []
+def _end(processes: Sequence[Process]) -> None:
+    """End processes and what they started: first asked, then, after a while, made to.
+
+    A process that runs is asked alone, and ends its own; of one that has ended each is asked.
+    """
+    members = list[psutil.Process]()
+    for process in reversed(processes):
+        family = _family(process)
+        members += family
+        for each in family if process.ended else family[:1]:
+            _signal(each, psutil.Process.terminate)
+    _, alive = psutil.wait_procs(members, timeout=GRACE_SECONDS)
+    for each in alive:
+        _signal(each, psutil.Process.kill)
+    psutil.wait_procs(alive, timeout=GRACE_SECONDS)
     for process in processes:
-        try:
-            root = psutil.Process(process.popen.pid)
-            found += [root, *root.children(recursive=True)]
-        except psutil.NoSuchProcess:
-            continue
-    return found
+        process.popen.poll()
 
 
-def _signal(process: Process, act: Callable[[psutil.Process], None]) -> None:
+def _family(process: Process) -> list[psutil.Process]:
+    """Return a process and what it started; where it has ended, what is left in its session."""
+    pid = process.popen.pid
+    if process.ended:
+        return [each for each in psutil.process_iter() if _session(each) == pid]
+    root = psutil.Process(pid)
+    return [root, *root.children(recursive=True)]
+
+
+def _session(process: psutil.Process) -> int | None:
     try:
-        act(psutil.Process(process.popen.pid))
-    except psutil.NoSuchProcess:
-        return
+        return os.getsid(process.pid)
+    except OSError:
+        return None  # it has just ended
+
+
+def _signal(process: psutil.Process, act: Callable[[psutil.Process], None]) -> None:
+    try:
+        act(process)
+    except psutil.Error:
+        return  # it has just ended
 
 
 def base_environment() -> dict[str, str]:

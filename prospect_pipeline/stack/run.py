@@ -226,8 +226,16 @@ class Run:
     def _stay(self, processes: Processes) -> None:
         self.console.say("Ctrl-C ends everything.")
         while True:
-            processes.check()
+            self._watch(processes)
             time.sleep(1)
+
+    def _watch(self, processes: Processes) -> None:
+        """Warn of what has ended; raises StackError where it is what scores need."""
+        for gone in processes.let_go(services.SPARED):
+            self.console.warn(
+                f"{gone.ended}: {services.SPARED[gone.name]}, scores go on. Its log: {gone.log}"
+            )
+        processes.check()
 
 
 METRICS = ("roc_auc", "pr_auc", "log_loss", "brier", "ece", "accuracy", "f1", "f2")

@@ -18,6 +18,14 @@ from prospect_pipeline.stack.processes import Processes, answers, executable
 HOST = "127.0.0.1"
 START_SECONDS = 120
 
+SPARED = {
+    "mlflow": "MLflow's web pages are gone",
+    "dagster-web": "Dagster's web pages are gone",
+    "dagster-code": "scheduled retraining stops",
+    "dagster-daemon": "scheduled retraining stops",
+}
+"""What scores do not need, once there is a champion: the processes, and what is missing then."""
+
 DAGSTER_YAML = """# One run at a time, so that trainings never meet; no usage data, no newsletter.
 telemetry:
   enabled: false
