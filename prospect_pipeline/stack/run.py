@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import os
 import signal
 import time
 from collections.abc import Iterator
@@ -130,8 +129,7 @@ class Run:
                 [*ServingSettings.load().cors_origins, services.website_origins(ports)]
             ),
             "PREDICT_URL": AutomationSettings.load().predict_url or services.url(ports.predict),
-            # Everything shares this machine, which may be busy; a website's patience is not asked.
-            "SIGNALS_TIMEOUT_MS": os.environ.get("SIGNALS_TIMEOUT_MS", "1500"),
+            "SIGNALS_TIMEOUT_MS": str(services.patience_ms()),
         }
         if RegistrySettings.load().tracking_uri:
             del environment["MLFLOW_UI_URL"]
@@ -166,6 +164,9 @@ class Run:
             self.console.say(f"MLflow         {services.url(ports.mlflow)}")
         # It waits for a model, so that the training can be compared with what is served.
         services.start_scoring(processes, data, ports.predict)
+        self.console.say(
+            f"Signals has {services.patience_ms()} ms here to answer (SIGNALS_TIMEOUT_MS)"
+        )
 
     def _train(self, url: str, processes: Processes, as_of: datetime) -> dict[str, dict[str, Any]]:
         """Materialize everything in the Dagster instance whose page is served.
@@ -216,8 +217,9 @@ class Run:
         """Say in ``run.json`` where everything is, as long as it is."""
         path = self.options.data.run_file
         found = services.addresses(ports, self.options.data)
+        told = found | {"signals_timeout_ms": services.patience_ms()}
         with whole_file(path, private=True) as unfinished:
-            unfinished.write_text(json.dumps(found, indent=2))
+            unfinished.write_text(json.dumps(told, indent=2))
         try:
             yield found
         finally:

@@ -17,6 +17,7 @@ from prospect_pipeline.stack.processes import Processes, answers, executable
 
 HOST = "127.0.0.1"
 START_SECONDS = 120
+PATIENCE_MS = 1500
 
 SPARED = {
     "mlflow": "MLflow's web pages are gone",
@@ -171,6 +172,15 @@ def wait_for_mlflow(processes: Processes, port: int) -> None:
 def wait_for_scoring(processes: Processes, port: int) -> None:
     """Wait until a model is loaded."""
     processes.wait_for("The service", lambda: answers(f"{url(port)}/readyz"), START_SECONDS)
+
+
+def patience_ms() -> int:
+    """Return the time that Signals has for an answer here, where one machine does everything.
+
+    It may be busy, and no visitor waits: without a setting it is more than a website's patience.
+    """
+    signals = SignalsSettings.load()
+    return signals.timeout_ms if "timeout_ms" in signals.model_fields_set else PATIENCE_MS
 
 
 def addresses(ports: Ports, data: DataSettings) -> dict[str, str]:
