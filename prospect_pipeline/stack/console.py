@@ -10,6 +10,8 @@ from typing import Any
 from rich.console import Console as Terminal
 from rich.table import Table
 
+from prospect_pipeline.redaction import shown_address
+
 DONE = {"SUCCESS": "done", "FAILURE": "FAILED", "SKIPPED": "skipped"}
 
 
@@ -53,7 +55,9 @@ class Console:
             f"PR AUC {metrics['pr_auc']:.3f} ({low:.3f} to {high:.3f}), "
             f"log loss {metrics['log_loss']:.3f}"
         )
-        self.terminal.print(f"Champion: version {champion['version']}. {champion['reason']}")
+        self.terminal.print(
+            f"Champion: version {champion['version']}. {champion['reason']}", markup=False
+        )
         scores = Table(
             "visitor", "score", "version", title="Scored over HTTP", title_justify="left"
         )
@@ -63,9 +67,10 @@ class Console:
         where.add_column("where", overflow="fold")
         for name, words in WORDS.items():
             if name in addresses:
-                where.add_row(words, addresses[name])
-        where.add_row("evaluation report", str(summary["report"]))
+                where.add_row(words, shown_address(addresses[name]))
         self.terminal.print(scores, where)
+        # In one piece, however long it is: to be clicked, or copied.
+        self.terminal.print(f"Evaluation report: {summary['report']}", markup=False)
         self.terminal.print(
             f"{summary['seconds']['total']} s in all, {summary['memory_gb']} GB of memory"
         )

@@ -31,3 +31,29 @@ def test_run_json_says_how_long_signals_has_to_answer(
         told = json.loads(run.options.data.run_file.read_text())
 
     assert told == addresses | {"signals_timeout_ms": milliseconds}
+
+
+def test_the_reports_path_stands_in_one_piece_and_no_password_stands_in_an_address(
+    run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    report = f"/home/ann/{'a-long-folder/' * 9}[1] report.html"
+    summary = {
+        "model": {"name": "prospect_scoring", "version": "1"},
+        "metrics": {"roc_auc": 0.7, "pr_auc": 0.3, "log_loss": 0.2},
+        "champion": {"version": "1", "reason": "It is the first."},
+        "intervals": {"pr_auc": [0.2, 0.4]},
+        "training_rows": 10,
+        "positives": 1,
+        "events": 20,
+        "scores": [{"domain_userid": "ann", "score": 0.1, "model_version": "1"}],
+        "report": report,
+        "seconds": {"total": 1.0},
+        "memory_gb": 1.0,
+    }
+
+    run.console.results(summary, {"mlflow": "http://ann:secret@127.0.0.1:5050"})
+
+    printed = capsys.readouterr().out
+    assert f"Evaluation report: {report}" in printed.splitlines()
+    assert "secret" not in printed
