@@ -63,6 +63,7 @@ def dataset(
 ) -> None:
     """Build a training set from atomic events."""
     from prospect_pipeline.warehouse.base import DatasetRequest
+    from prospect_pipeline.warehouse.dropped import told
     from prospect_pipeline.warehouse.duckdb import DuckDBWarehouse
 
     if events is None:
@@ -77,9 +78,9 @@ def dataset(
         )
     request = DatasetRequest(_group(definition), settings, chosen, None, strictly_before)  # type: ignore[arg-type]
     made = DuckDBWarehouse(events).write_training_set(request, out, say)
-    dropped = ", ".join(f"{count:,} {reason}" for reason, count in made.dropped.items())
     say(f"{made.rows:,} rows, {made.positives:,} positive: {out}")
-    say(f"Left out: {dropped or 'nothing'}")
+    for line in told(made.dropped) or ["no event was left out"]:
+        say(f"  {line}")
     if as_json:
         facts = {**made.facts(), "seconds": round(time.monotonic() - started, 3), "out": str(out)}
         click.echo(json.dumps(facts))

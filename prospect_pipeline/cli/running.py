@@ -94,10 +94,8 @@ def sandbox(
     if events is not None:
         loaded = EventStore(data).load(events)
         say(f"Loaded {loaded.events:,} events of {events}")
-        for reason, count in loaded.uncounted.items():
-            say(f"  {count:,} count nowhere: {reason}")
-        if loaded.put_away:
-            say(f"  What was collected before is in {loaded.put_away}")
+        for line in loaded.told:
+            say(f"  {line}")
     say(f"Local Signals, for development and tests: {signals.url}")
     say(f"  token {signals.token}, data in {data.root}; Ctrl-C ends it")
     if signals.website_url is not None:

@@ -18,6 +18,7 @@ from prospect_pipeline.training.evaluation import Evaluation
 from prospect_pipeline.training.explanation import Explanation
 from prospect_pipeline.training.promotion import Decision
 from prospect_pipeline.training.report import Report
+from prospect_pipeline.warehouse.dropped import told
 
 EVALUATION = "evaluation.json"
 """The file of a version's run that has every number on its test part."""
@@ -158,14 +159,13 @@ def _to_the_minute(text: object) -> str:
 
 
 def _data(facts: Mapping[str, Any]) -> dict[str, str]:
-    dropped = ", ".join(f"{count:,} {reason}" for reason, count in facts["dropped"].items())
     return {
         "As of": _to_the_minute(facts["as_of"]),
         "Visitors first seen": _to_the_minute(facts["window"]),
         "Atomic events": f"{facts['events']:,}",
         "Training rows": f"{facts['rows']:,}",
         "Positive rows": f"{facts['positives']:,} ({facts['positives'] / facts['rows']:.2%})",
-        "Events that became no row": dropped or "none",
+        "Events that became no row": "; ".join(told(facts["dropped"])) or "none",
         "Label": label(facts),
         "Fingerprint of definition and data": facts["fingerprint"],
     }

@@ -27,6 +27,7 @@ from prospect_pipeline.attributes.properties import Source
 from prospect_pipeline.errors import EventsError
 from prospect_pipeline.sandbox.tail import Tail
 from prospect_pipeline.settings import DataSettings
+from prospect_pipeline.warehouse.dropped import told
 from prospect_pipeline.warehouse.duckdb import connect, embedded_events, write_parquet
 from prospect_pipeline.warehouse.files import EventFile
 from prospect_pipeline.warehouse.journal import FOLDER, pending
@@ -52,6 +53,12 @@ class Loaded:
         counts = dict(vars(self))
         del counts["events"], counts["put_away"]
         return {reason: count for reason, count in counts.items() if count}
+
+    @property
+    def told(self) -> list[str]:
+        """What a person should know of it, a line each."""
+        kept = f"What was collected before is in {self.put_away}"
+        return [*told(self.uncounted), *([kept] if self.put_away else [])]
 
 
 @dataclass(frozen=True)

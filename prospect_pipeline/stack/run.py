@@ -115,10 +115,8 @@ class Run:
         if self.options.events is not None:
             self.console.say(f"Loading {self.options.events}")
         loaded, just_after = in_child(load_events, self.options.data, self.options.events)
-        for reason, count in loaded.uncounted.items():
-            self.console.say(f"{count:,} events count nowhere: {reason}")
-        if loaded.put_away:
-            self.console.say(f"What was collected before is in {loaded.put_away}")
+        for line in loaded.told:
+            self.console.say(line)
         as_of = TrainingSettings.load(as_of=self.options.as_of).as_of_moment or just_after
         environment = {
             "MLFLOW_UI_URL": services.url(ports.mlflow),

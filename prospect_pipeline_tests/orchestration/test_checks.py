@@ -19,12 +19,13 @@ from prospect_pipeline.definitions import build_defs
 from prospect_pipeline.features import COLUMNS
 from prospect_pipeline.orchestration import checks
 from prospect_pipeline.orchestration.assets import training_dataframe
-from prospect_pipeline.orchestration.described import DROPPED, dropped
+from prospect_pipeline.orchestration.described import dropped
 from prospect_pipeline.orchestration.resources import WarehouseResource, parquet_frames
 from prospect_pipeline.settings import DataSettings, DefinitionSettings, TrainingSettings
 from prospect_pipeline.training import leakage
 from prospect_pipeline.training.dataset import KEY
 from prospect_pipeline.warehouse.base import DatasetRequest, TrainingSet, Warehouse
+from prospect_pipeline.warehouse.dropped import MEANINGS
 from prospect_pipeline.warehouse.duckdb import DuckDBWarehouse, embedded_events
 from prospect_pipeline_tests.events import DAY, NOW, Event, event, write
 
@@ -490,8 +491,8 @@ def test_every_reason_for_leaving_an_event_out_has_a_meaning() -> None:
     ]
     reasons = re.findall(r"SELECT\s+'(\w+)'", " ".join(audits))
 
-    assert set(reasons) == set(DROPPED)
+    assert set(reasons) == set(MEANINGS)
     assert dropped({"null_key": 3}).value == (
         "| reason | events | meaning |\n| --- | --- | --- |\n"
-        "| null_key | 3 | names no visitor (the key is null): counts nowhere |"
+        f"| null_key | 3 | {MEANINGS['null_key']} |"
     )

@@ -30,6 +30,12 @@ def test_loading_drops_copies_and_says_what_counts_nowhere(
         "null_event_id": 2,
         "null_derived_tstamp": 1,
     }
+    assert loaded.told == [
+        "1 event with the event_id of another one: counted once",
+        "1 event without a visitor's id (the key, such as domain_userid, is null): counted nowhere",
+        "2 events without an event_id: counted nowhere",
+        "1 event without a moment (derived_tstamp is null): counted nowhere",
+    ]
     assert store.last_event() == NOW
 
 
