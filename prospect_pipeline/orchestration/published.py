@@ -21,7 +21,7 @@ def published(signals: SignalsResource, group: GroupVersion | None, *, first: bo
     champion takes nobody's place, and need not.
     """
     if group is None:
-        words = "it names no version of its attributes, and is given those of the Signals service"
+        words = "the new version names none of its attributes, and is given the Signals service's"
         return Gate(NAME, True, words)
     try:
         there = is_published(signals.connect().sdk(), group)
@@ -36,6 +36,6 @@ def published(signals: SignalsResource, group: GroupVersion | None, *, first: bo
     return Gate(
         NAME,
         False,
-        f"Signals has not published {group}, which it was trained on (publish it by the job "
-        "deploy_configuration, then promote it by `prospect promote VERSION`)",
+        f"Signals has not published {group}, which the new version was trained on (publish it by "
+        "the job deploy_configuration, then take the version by `prospect promote VERSION`)",
     )

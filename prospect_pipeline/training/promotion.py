@@ -54,6 +54,11 @@ class Measured:
     served_difference: float | str
     published: Gate | None = None
 
+    @property
+    def named(self) -> str:
+        """How sentences call it: there are two of whom each may speak."""
+        return f"version {self.version}"
+
 
 @dataclass(frozen=True)
 class Champion:
@@ -67,6 +72,11 @@ class Champion:
     worse_by: Interval | None
     on: str = ""
     problem: str = ""
+
+    @property
+    def named(self) -> str:
+        """How sentences call it, as they do a challenger."""
+        return f"version {self.version}"
 
 
 @dataclass(frozen=True)
@@ -132,55 +142,58 @@ def _ailing(champion: Champion) -> str:
     if not champion.problem:
         return ""
     return (
-        f" It could not be compared with ({champion.problem}): `prospect rollback` and `prospect "
-        "promote VERSION` choose another."
+        f" Nothing could be compared with it ({champion.problem}): `prospect rollback` and "
+        "`prospect promote VERSION` choose another."
     )
 
 
 def _serves(challenger: Measured) -> Gate:
-    found = challenger.served_difference
+    found, named = challenger.served_difference, challenger.named
     if isinstance(found, str):
-        return Gate("serves", False, f"it does not load in the serving runtime ({found})")
-    words = f"the serving runtime's scores differ from training's by {found:.1g} at most"
+        return Gate("serves", False, f"{named} does not load in the serving runtime ({found})")
+    words = f"{named}'s scores in the serving runtime differ from training's by {found:.1g} at most"
     return Gate("serves", found <= SAME, words)
 
 
 def _against(challenger: Measured, champion: Champion, floors: Floors) -> tuple[Gate, ...]:
-    twin = challenger.twin
+    twin, named = challenger.twin, challenger.named
     known = champion.data_until
     newer = known is None or challenger.data_until > known
-    than = f"{known:%Y-%m-%d %H:%M}" if known else "which is not on record"
+    than = f"{champion.named}'s ({f'{known:%Y-%m-%d %H:%M}' if known else 'not on record'})"
     until = f"{challenger.data_until:%Y-%m-%d %H:%M}"
     return (
-        Gate("other_data", not twin, f"its data and definition are those of "
+        Gate("other_data", not twin, f"{named}'s data and definition are those of "
              f"{twin or 'no version that was judged before'}"),
-        Gate("newer_data", newer, f"its last row ({until}) is {'' if newer else 'not '}later "
-             f"than the champion's ({than})"),
-        _not_worse(champion, floors),
+        Gate("newer_data", newer, f"{named}'s last row ({until}) is {'' if newer else 'not '}later "
+             f"than {than}"),
+        _not_worse(challenger, champion, floors),
     )  # fmt: skip
 
 
-def _not_worse(champion: Champion, floors: Floors) -> Gate:
+def _not_worse(challenger: Measured, champion: Champion, floors: Floors) -> Gate:
     found = champion.worse_by
     if found is None:
-        words = f"version {champion.version} could not be compared with ({champion.problem})"
+        words = f"nothing could be compared with {champion.named} ({champion.problem})"
         return Gate("not_worse", True, words)
     words = (
-        f"on {champion.on} its log loss differs from the champion's by {found.value:+.1%} "
+        f"on {champion.on} {challenger.named}'s log loss differs from {champion.named}'s by "
+        f"{found.value:+.1%} "
         f"({found.low:+.1%} to {found.high:+.1%}; {floors.margin:+.1%} is allowed)"
     )
     return Gate("not_worse", found.high <= floors.margin, words)
 
 
 def _floors(challenger: Measured, floors: Floors) -> tuple[Gate, ...]:
-    converters, weak = challenger.converters, ", ".join(challenger.weak_slices)
+    converters, named = challenger.converters, challenger.named
+    weak = ", ".join(challenger.weak_slices)
     return (
         Gate("enough_converters", converters >= floors.converters,
-             f"{converters:,} visitors of the test part convert, {floors.converters:,} expected"),
+             f"{converters:,} visitors of {named}'s test part convert, {floors.converters:,} "
+             "expected"),
         _calibrated(challenger, floors),
-        Gate("every_slice", not weak, f"it is surely worse than the base rate where {weak}" if weak
-             else f"in no slice of {LEAST_CONVERTERS} or more converters is it surely worse than "
-             "the base rate"),
+        Gate("every_slice", not weak, f"{named} is surely worse than the base rate where {weak}"
+             if weak else f"in no slice of {LEAST_CONVERTERS} or more converters is {named} surely "
+             "worse than the base rate"),
     )  # fmt: skip
 
 
@@ -188,7 +201,7 @@ def _calibrated(challenger: Measured, floors: Floors) -> Gate:
     error, by_chance = challenger.calibration_error, challenger.chance_error
     allowed = floors.calibration * challenger.positive_rate
     words = (
-        f"its calibration error is {error:.4f}, at most {allowed:.4f} expected, and up to "
-        f"{by_chance:.4f} may be by chance"
+        f"{challenger.named}'s calibration error is {error:.4f}, at most {allowed:.4f} "
+        f"expected, and up to {by_chance:.4f} may be by chance"
     )
     return Gate("calibrated", error <= allowed or error <= by_chance, words)

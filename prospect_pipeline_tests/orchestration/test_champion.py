@@ -141,7 +141,7 @@ def test_the_same_data_never_moves_the_champion(registry: Registry) -> None:
 
     assert (again["version"], again["challenger"], again["promoted"]) == ("1", "2", False)
     assert "are those of version 1, which is the champion" in again["reason"]
-    assert "is not later than the champion's" in again["reason"]
+    assert "is not later than version 1's" in again["reason"]
     with registry.connected() as client:
         tags = client.get_model_version("prospect_scoring", "2").tags
     assert (tags["decision"], tags["reason"]) == ("refused", again["reason"])
@@ -162,8 +162,8 @@ def test_what_was_rolled_back_does_not_come_back_with_the_same_data(registry: Re
     assert "(it is not known whom version 1 has learnt from)" in second["reason"]
     assert (again["version"], again["challenger"], again["promoted"]) == ("1", "3", False)
     assert again["reason"] == (
-        "Version 1 stays champion: its data and definition are those of version 2, which was "
-        "rolled back from (odd scores)."
+        "Version 1 stays champion: version 3's data and definition are those of version 2, which "
+        "was rolled back from (odd scores)."
     )
     assert registry.resolve() == first
 
@@ -185,7 +185,7 @@ def test_a_champion_is_compared_on_visitors_whom_it_has_not_learnt_from(
     assert 100 < len(fresh) < 200
     assert (
         f"on {len(fresh)} of 200 test visitors (first seen after all whom version 1 has learnt "
-        "from) its log loss differs from the champion's by "
+        "from) version 2's log loss differs from version 1's by "
     ) in found["gates"]
 
 
@@ -200,7 +200,7 @@ def test_a_worse_challenger_is_never_promoted(registry: Registry, tries: int) ->
             found = retrain(worse, week=1, fingerprint=f"{kind} {number}")
             assert found["version"] == "1"
             assert not found["promoted"]
-            assert "its data and definition" not in found["reason"]
+            assert "data and definition" not in found["reason"]
 
 
 def test_the_floors_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,8 +222,8 @@ def test_a_champion_that_no_longer_loads_gives_way(registry: Registry) -> None:
 
     assert (found["version"], found["promoted"]) == ("2", True)
     assert found["reason"].startswith(
-        "It takes the place of version 1: version 1 could not be compared with (prospect_scoring "
-        "version 1 is damaged and cannot be loaded ("
+        "It takes the place of version 1: nothing could be compared with version 1 "
+        "(prospect_scoring version 1 is damaged and cannot be loaded ("
     )
     assert registry.resolve().version == "2"
     assert (
@@ -241,7 +241,7 @@ def test_a_champion_whose_files_are_lost_gives_way(registry: Registry) -> None:
     found = retrain(signal_frame(3000, seed=1), week=1)
 
     assert (found["version"], found["promoted"]) == ("2", True)
-    assert "could not be compared with" in found["reason"]
+    assert "nothing could be compared with version 1" in found["reason"]
 
 
 def test_a_registry_that_is_away_is_no_champion_that_gives_way(
@@ -267,7 +267,7 @@ def test_a_champion_that_needs_another_column_gives_way(registry: Registry) -> N
     found = retrain(signal_frame(3000, seed=1), week=1, assets=REPORTED)
 
     assert (found["version"], found["promoted"]) == ("2", True)
-    assert "could not be compared with" in found["reason"]
+    assert "nothing could be compared with version 1" in found["reason"]
     assert "lacks the model&#39;s column(s) num_gone_l7d" in found["page"]
 
 
@@ -375,7 +375,10 @@ def test_a_challenger_waits_until_its_attributes_are_published(
 
     assert gates(registry, "1")["published"] == (True, f"Signals has published {title} 1")
     assert (refused["version"], refused["promoted"]) == ("1", False)
-    assert f"Signals has not published {title} 2, which it was trained on" in refused["reason"]
+    assert (
+        f"Signals has not published {title} 2, which the new version was trained on"
+        in refused["reason"]
+    )
     assert "deploy_configuration" in refused["reason"]
     assert (promoted["version"], promoted["promoted"]) == ("3", True)
     assert gates(registry, "3")["published"] == (True, f"Signals has published {title} 2")

@@ -23,8 +23,8 @@ def test_a_challenger_that_passes_every_gate_takes_the_place() -> None:
 
     assert decision.promote
     assert decision.reason == (
-        "It takes the place of version 7: on 500 visitors its log loss differs from the "
-        "champion's by -1.0% (-3.0% to +1.0%; +2.0% is allowed)."
+        "It takes the place of version 7: on 500 visitors version 8's log loss differs from "
+        "version 7's by -1.0% (-3.0% to +1.0%; +2.0% is allowed)."
     )
 
 
@@ -64,8 +64,8 @@ def test_a_calibration_error_that_may_be_chance_is_none() -> None:
     [gate] = [g for g in decide(found, CHAMPION, Floors()).gates if g.name == "calibrated"]
 
     assert gate.words == (
-        "its calibration error is 0.0600, at most 0.0250 expected, and up to 0.0050 may be by "
-        "chance"
+        "version 8's calibration error is 0.0600, at most 0.0250 expected, and up to 0.0050 may be "
+        "by chance"
     )
     assert failed(found) == ["calibrated"]
     assert failed(replace(found, chance_error=0.06)) == []
@@ -76,8 +76,21 @@ def test_a_twin_is_named_with_what_became_of_it() -> None:
     twin = "version 5, which was rolled back from (odd scores)"
 
     assert decide(replace(GOOD, twin=twin), CHAMPION, Floors()).reason == (
-        "Version 7 stays champion: its data and definition are those of version 5, which was "
-        "rolled back from (odd scores)."
+        "Version 7 stays champion: version 8's data and definition are those of version 5, which "
+        "was rolled back from (odd scores)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("until", "than"),
+    [(MONDAY, "2026-05-04 00:00"), (MONDAY + timedelta(days=1), "2026-05-05 00:00")],
+)
+def test_whose_last_row_is_not_later_is_said_by_number(until: datetime, than: str) -> None:
+    reason = decide(GOOD, replace(CHAMPION, data_until=until), Floors()).reason
+
+    assert reason == (
+        "Version 7 stays champion: version 8's last row (2026-05-04 00:00) is not later than "
+        f"version 7's ({than})."
     )
 
 
@@ -88,8 +101,8 @@ def test_slices_are_said_to_be_no_more_than_was_found() -> None:
     ]
 
     assert words == [
-        "in no slice of 20 or more converters is it surely worse than the base rate",
-        "it is surely worse than the base rate where device is Tablet, app is x",
+        "in no slice of 20 or more converters is version 8 surely worse than the base rate",
+        "version 8 is surely worse than the base rate where device is Tablet, app is x",
     ]
 
 
@@ -98,7 +111,7 @@ def test_a_champion_that_no_longer_loads_gives_way() -> None:
     decision = decide(GOOD, broken, Floors())
 
     assert decision.promote
-    assert "could not be compared with (its files are damaged)" in decision.reason
+    assert "nothing could be compared with version 7 (its files are damaged)" in decision.reason
 
 
 def test_the_first_version_is_only_warned_about_what_it_lacks() -> None:
@@ -108,8 +121,8 @@ def test_the_first_version_is_only_warned_about_what_it_lacks() -> None:
     assert decision.promote
     assert decision.reason == (
         "It is the first version that can be served. It is below what a later one must reach: 3 "
-        "visitors of the test part convert, 30 expected; its calibration error is 0.5000, at most "
-        "0.0250 expected, and up to 0.0050 may be by chance."
+        "visitors of version 8's test part convert, 30 expected; version 8's calibration error is "
+        "0.5000, at most 0.0250 expected, and up to 0.0050 may be by chance."
     )
 
 
@@ -117,7 +130,10 @@ def test_a_first_version_that_cannot_be_served_is_none() -> None:
     decision = decide(replace(GOOD, served_difference="it is empty"), None, Floors())
 
     assert not decision.promote
-    assert "does not load in the serving runtime (it is empty)" in decision.reason
+    assert decision.reason == (
+        "There is no champion yet, but version 8 does not load in the serving runtime (it is "
+        "empty)."
+    )
 
 
 def test_a_decision_is_plain_json() -> None:
