@@ -136,3 +136,17 @@ def expression(feature: Feature) -> str:
 def vector(attributes: Mapping[str, Any], moment: datetime) -> dict[str, Value]:
     """Return the 20 columns, in order, for one visitor at a moment in UTC."""
     return {feature.name: value(feature, attributes, moment) for feature in FEATURES}
+
+
+DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+NAMED: dict[tuple[str, Value], str] = {
+    (feature.name, number): day
+    for feature in FEATURES
+    if feature.kind == "weekday"
+    for number, day in enumerate(DAYS, 1)
+}
+
+
+def in_words(column: str, value: Value) -> str:
+    """Return a column's value as a person reads it: a day of the week has a name."""
+    return NAMED.get((column, value), str(value))

@@ -3,10 +3,11 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 
 from prospect_pipeline.errors import InputError
-from prospect_pipeline.features import COLUMNS, FEATURES, expression, vector
+from prospect_pipeline.features import COLUMNS, FEATURES, expression, in_words, vector
 from prospect_pipeline.warehouse.base import FEATURE_EXPRESSIONS
 from prospect_pipeline_tests.training import columns
 
@@ -151,3 +152,13 @@ def test_a_value_of_another_type_is_refused_by_its_attribute(
         f"Attribute {attribute} {told}. Publish the present definition to Signals by the job "
         "deploy_configuration."
     )
+
+
+def test_a_day_of_the_week_has_a_name_where_people_look_and_all_else_stays() -> None:
+    days = [in_words("day_of_week", vector({}, MONDAY + timedelta(days=n))["day_of_week"])
+            for n in range(7)]  # fmt: skip
+
+    assert days[:2] == ["Monday", "Tuesday"]
+    assert days[-1] == "Sunday"
+    assert in_words("num_page_views_l7d", np.int64(6)) == "6"
+    assert in_words("day_of_week", np.int64(6)) == "Saturday"

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from prospect_pipeline.features import in_words
 from prospect_pipeline.scoring import Floats, ScoringModel
 from prospect_pipeline.training.dataset import KEY
 
@@ -21,7 +22,7 @@ Places = npt.NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Reason:
-    """A column, its value as text, and how far it moved the score, in log-odds."""
+    """A column, its value in words, and how far it moved the score, in log-odds."""
 
     column: str
     value: str
@@ -63,7 +64,7 @@ def explained(
         row, largest = test.iloc[place], np.argsort(-np.abs(own[:-1]), kind="stable")[:REASONS]
         names = [model.encoder.columns[column] for column in largest]
         reasons = tuple(
-            Reason(name, str(row[name]), float(own[column]))
+            Reason(name, in_words(name, row[name]), float(own[column]))
             for name, column in zip(names, largest, strict=True)
         )
         found.append(

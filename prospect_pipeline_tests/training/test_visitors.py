@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from prospect_pipeline.features import in_words
 from prospect_pipeline.training.visitors import REASONS, VISITORS, Explained, explained
 from prospect_pipeline_tests.training import anchor, frame, signal_model, signal_split
 
@@ -51,7 +52,7 @@ def test_a_reason_says_the_columns_value() -> None:
 
     for one in told():
         row = rows.loc[(one.visitor, one.moment)]
-        assert all(reason.value == str(row[reason.column]) for reason in one.reasons)
+        assert all(r.value == in_words(r.column, row[r.column]) for r in one.reasons)
 
 
 def test_where_there_are_few_visitors_each_stands_once() -> None:
