@@ -90,7 +90,9 @@ def test_the_score_is_in_the_panel_and_in_the_console(browser: Any, site: Site) 
     assert panel(browser, "visitor") == site.services.asked[0]["domain_userid"]
     assert "prospect_scoring version 7" in panel(browser, "status")
     assert panel(browser, "attributes") == 'num_page_views_l7d1num_apps_l7d["website"]gonenull'
-    assert panel(browser, "reasons") == "day_of_week = 6\u22121.50num_page_views_l7d = 1+0.25"
+    assert (
+        panel(browser, "reasons") == "day_of_week = Saturday\u22121.50num_page_views_l7d = 1+0.25"
+    )
     logged = messages(browser)
     visitor = site.services.asked[0]["domain_userid"]
     assert any(f'"Prediction: " "{visitor}" " - " 0.12' in line for line in logged)
@@ -187,15 +189,37 @@ def test_values_that_look_like_markup_stay_text(browser: Any, site: Site) -> Non
     assert browser.execute_script("return window.hacked") is None
 
 
-def test_a_service_that_is_down_is_said_and_asked_again(browser: Any, site: Site) -> None:
-    site.services.failure = (503, {"Retry-After": "2"})
+def test_no_score_is_shown_while_there_is_none_and_why(browser: Any, site: Site) -> None:
+    why = "No score at the moment. No model is loaded yet. Asks again in 2 s."
+    site.services.score = 0.42
     browser.get(site.url)
-    until(
-        lambda: panel(browser, "status") == "No answer (No model is loaded yet.); asks again in 2 s"
-    )
+    until(lambda: panel(browser, "score") == "42.0 %")
+    site.services.failure = (503, {"Retry-After": "2"})
+    until(lambda: panel(browser, "status") == why)
+
+    assert (panel(browser, "score"), panel(browser, "mini"), panel(browser, "change")) == (
+        "\u2013", "\u2013", ""
+    )  # fmt: skip
+    assert not browser.find_element("css selector", '[data-show="attributes"]').is_displayed()
+    assert not browser.find_elements("css selector", ".is-above")
+    browser.get(f"{site.url}/product")
+    assert panel(browser, "score") == "\u2013"
+    until(lambda: panel(browser, "status") == why)
 
     site.services.failure = None
+    until(lambda: panel(browser, "score") == "42.0 %")
+    assert browser.find_element("css selector", '[data-show="attributes"]').is_displayed()
+
+
+def test_a_service_that_cannot_be_reached_is_said_in_words(browser: Any, site: Site) -> None:
+    browser.get(site.url)
     until(lambda: panel(browser, "score") == "12.0 %")
+    browser.execute_script(
+        "ProspectScore.start({ endpoint: 'http://127.0.0.1:9/predict', seconds: 9, visitor: 'v' })"
+    )
+    until(lambda: "No score at the moment" in panel(browser, "status"))
+
+    assert "The scoring service does not answer. Asks again in" in panel(browser, "status")
 
 
 def test_without_consent_nothing_is_asked(browser: Any, site: Site) -> None:

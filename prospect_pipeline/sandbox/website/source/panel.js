@@ -8,12 +8,19 @@ const KEPT_POINTS = 180;
 const SHOWN_REASONS = 6;
 const ROOMY = window.matchMedia('(min-width: 75rem)');
 
+const DAYS = ['Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday'];
+
 const percent = (score) => `${(score * 100).toFixed(1)} %`;
 const clock = (moment) => new Date(moment).toLocaleTimeString();
 
 function shown(value) {
   if (value === null || value === undefined) return 'null';
   return Array.isArray(value) ? JSON.stringify(value) : String(value);
+}
+
+/** The value as a person reads it: the model's column has a day as a number. */
+function spoken(feature, value) {
+  return (feature === 'day_of_week' && DAYS[value - 1]) || value;
 }
 
 export function startPanel(settings) {
@@ -34,11 +41,23 @@ export function startPanel(settings) {
     part('change').dataset.direction = change > 0 ? 'up' : 'down';
     part('status').textContent = `${clock(detail.at)} · ${model.name} version ${model.version}`;
     part('visitor').textContent = detail.domain_userid;
-    panel.dataset.state = 'live';
     panel.classList.toggle('is-above', score >= settings.threshold);
     drawChart(part('chart'), points, settings.threshold);
     drawReasons(part('reasons'), detail.reasons || []);
     drawAttributes(part('attributes'), detail.signals || {}, previous && previous.signals);
+  }
+
+  /** Says why there is no score; the last one is not shown any more, on later pages neither. */
+  function drawNone(state, why) {
+    answer = null;
+    remember('answer', answer);
+    panel.dataset.state = state;
+    panel.classList.remove('is-above');
+    part('score').value = '';
+    part('score').textContent = '–';
+    part('mini').textContent = '–';
+    part('change').textContent = '';
+    part('status').textContent = `No score at the moment. ${why}`;
   }
 
   document.addEventListener('prospect:score', ({ detail }) => {
@@ -48,11 +67,12 @@ export function startPanel(settings) {
     points.splice(0, points.length - KEPT_POINTS);
     remember('points', points);
     remember('answer', answer);
+    panel.dataset.state = 'live';
     draw(answer, previous);
   });
   document.addEventListener('prospect:error', ({ detail }) => {
-    panel.dataset.state = 'error';
-    part('status').textContent = `No answer (${detail.message}); asks again in ${Math.round(detail.wait)} s`;
+    const why = detail.status ? detail.message.replace(/\.?$/, '.') : 'The scoring service does not answer.';
+    drawNone('error', `${why} Asks again in ${Math.round(detail.wait)} s.`);
   });
 
   function allow(value) {
@@ -60,8 +80,7 @@ export function startPanel(settings) {
     remember('allowed', value);
     panel.querySelector('[data-do="consent"]').setAttribute('aria-checked', String(value));
     if (value) window.ProspectScore.ask();
-    else panel.dataset.state = 'off';
-    if (!value) part('status').textContent = 'Not allowed; nothing is asked';
+    else drawNone('off', 'It is not allowed, and nothing is asked.');
   }
 
   panel.querySelector('[data-do="consent"]').addEventListener('click', () => allow(!allowed));
@@ -110,7 +129,7 @@ function drawReasons(list, reasons) {
   const rows = largest.slice(0, SHOWN_REASONS).map(({ feature, value, contribution }) => {
     const bar = element('i', { className: contribution > 0 ? 'is-up' : 'is-down' });
     bar.style.setProperty('--share', `${(Math.abs(contribution) / (reach || 1)) * 100}%`);
-    const name = value === undefined || value === null ? feature : `${feature} = ${value}`;
+    const name = value === undefined || value === null ? feature : `${feature} = ${spoken(feature, value)}`;
     const signed = `${contribution > 0 ? '+' : '−'}${Math.abs(contribution).toFixed(2)}`;
     return element('li', { className: 'reason' },
       element('span', { className: 'reason-name', title: name }, name),
