@@ -81,6 +81,7 @@ def sandbox(
     """Run the local Signals alone: for development and tests, on loopback."""
     from prospect_pipeline.sandbox.server import LocalSignals
     from prospect_pipeline.sandbox.store import EventStore
+    from prospect_pipeline.signals.connection import ADDRESS_FILE
 
     if not expose and not _is_loopback(host):
         raise click.UsageError(
@@ -97,7 +98,9 @@ def sandbox(
         for line in loaded.told:
             say(f"  {line}")
     say(f"Local Signals, for development and tests: {signals.url}")
-    say(f"  token {signals.token}, data in {data.root}; Ctrl-C ends it")
+    # A person may see it; a log, such as that of `prospect run`, is not to hold it.
+    token = signals.token if sys.stderr.isatty() else f"in {ADDRESS_FILE}"
+    say(f"  token {token}, data in {data.root}; Ctrl-C ends it")
     if signals.website_url is not None:
         say(f"Website: {signals.website_url}")
     signals.serve()

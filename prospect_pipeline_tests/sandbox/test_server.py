@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -55,6 +56,25 @@ def test_it_collects_and_serves_the_website_and_a_restart_forgets_nothing(tmp_pa
         assert "website" not in found
         journal = tmp_path / "events" / "journal"
         assert sum(len(path.read_text().splitlines()) for path in journal.glob("*.jsonl")) == 1
+
+
+def said(folder: Path, reading: int, writing: int) -> str:
+    """Return what it says at its start to whatever is behind a pair of descriptors."""
+    command = [sys.executable, "-m", "prospect_pipeline", "sandbox", "--port", "0"]
+    command += ["--data-dir", str(folder), "--token", "token-of-a-test"]
+    with os.fdopen(reading) as lines, subprocess.Popen(command, stderr=writing) as process:
+        os.close(writing)
+        words = lines.readline() + lines.readline()
+        process.terminate()
+    return words
+
+
+def test_the_token_is_shown_to_a_person_and_kept_out_of_a_log(tmp_path: Path) -> None:
+    assert "token token-of-a-test, data in" in said(tmp_path, *pty.openpty())
+
+    logged = said(tmp_path, *os.pipe())
+    assert "token in sandbox.json, data in" in logged
+    assert "token-of-a-test" not in logged
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "example.com"])
