@@ -120,7 +120,8 @@ def test_what_a_person_does_is_one_and_the_same_everywhere(
     signals = SignalsSandbox(api_url=addresses["signals"], sandbox_token=addresses["token"])
 
     def scored() -> float:
-        return float(text(browser, '[data-show="score"]').removesuffix("%").strip() or "nan")
+        words = text(browser, '[data-show="score"]')
+        return float(words.removesuffix("%")) if "%" in words else float("nan")
 
     def go(path: str) -> None:
         browser.get(site + path)
