@@ -67,6 +67,7 @@ def run(
 @click.option("--expose", is_flag=True, help="Allow a --host that other machines can reach.")
 @click.option("--website-port", type=PORT, help="Serve the demo website there; 0: any free one.")
 @click.option("--predict-url", default="http://127.0.0.1:8080", show_default=True, hidden=True)
+@click.option("--hide-token", is_flag=True, help="Say where the token is, and not which.")
 def sandbox(
     port: int,
     token: str | None,
@@ -77,6 +78,7 @@ def sandbox(
     expose: bool,
     website_port: int | None,
     predict_url: str,
+    hide_token: bool,
 ) -> None:
     """Run the local Signals alone: for development and tests, on loopback."""
     from prospect_pipeline.sandbox.server import LocalSignals
@@ -98,9 +100,8 @@ def sandbox(
         for line in loaded.told:
             say(f"  {line}")
     say(f"Local Signals, for development and tests: {signals.url}")
-    # A person may see it; a log, such as that of `prospect run`, is not to hold it.
-    token = signals.token if sys.stderr.isatty() else f"in {ADDRESS_FILE}"
-    say(f"  token {token}, data in {data.root}; Ctrl-C ends it")
+    shown = f"in {ADDRESS_FILE}" if hide_token else signals.token
+    say(f"  token {shown}, data in {data.root}; Ctrl-C ends it")
     if signals.website_url is not None:
         say(f"Website: {signals.website_url}")
     signals.serve()

@@ -65,7 +65,8 @@ def start_signals(processes: Processes, data: DataSettings, ports: Ports) -> Non
     """Start the local Signals, and the demo website with it."""
     command = [sys.executable, "-m", "prospect_pipeline", "sandbox", "--data-dir", str(data.root)]
     command += ["--port", str(ports.signals), "--website-port", str(ports.website)]
-    processes.start("signals", [*command, "--predict-url", url(ports.predict)])
+    command += ["--predict-url", url(ports.predict), "--hide-token"]  # its output is a log
+    processes.start("signals", command)
 
 
 def website_origins(ports: Ports) -> str:
