@@ -32,7 +32,6 @@ class WebsiteSettings:
     collector_url: str
     signals_url: str
     predict_url: str
-    threshold: float = 0.3
     app_id: str = "website"
     score_seconds: float = 10
 

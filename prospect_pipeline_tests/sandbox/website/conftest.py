@@ -27,7 +27,7 @@ class Site:
 def site() -> Iterator[Site]:
     services = Services()
     with serving(services.app()) as behind:
-        settings = WebsiteSettings(behind, behind, behind, threshold=0.3, score_seconds=1)
+        settings = WebsiteSettings(behind, behind, behind, score_seconds=1)
         with serving(build_website(settings)) as url:
             yield Site(url, services)
             services.closing = True

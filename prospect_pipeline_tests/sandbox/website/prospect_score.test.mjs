@@ -63,6 +63,17 @@ test('raises a DOM event and fills the dataLayer, without attributes in the latt
   ]);
 });
 
+test('without a threshold of its own it goes by the one that the model has', async () => {
+  for (const given of [{}, { threshold: undefined }, { threshold: NaN }, { threshold: null }]) {
+    const page = new Page();
+    const scores = [0.29, 0.31];
+    page.answer = async () => scored(scores.shift(), { decision: { prospect: false, threshold: 0.3 } });
+    await page.start({ seconds: 1, ...given });
+    await page.pass(1);
+    assert.deepEqual(page.events('score').map(({ threshold, above }) => [threshold, above]), [[0.3, false], [0.3, true]]);
+  }
+});
+
 test('tells of the threshold once for each time it is crossed upwards', async () => {
   const page = new Page();
   const scores = [0.1, 0.4, 0.5, 0.2, 0.6];

@@ -18,6 +18,8 @@ from starlette.routing import Route
 
 Event = dict[str, Any]
 
+THRESHOLD = 0.3
+
 
 @dataclass
 class Services:
@@ -77,6 +79,7 @@ class Services:
             {
                 "domain_userid": body["domain_userid"],
                 "score": self.score,
+                "decision": {"prospect": self.score >= THRESHOLD, "threshold": THRESHOLD},
                 "model": {"name": "prospect_scoring", "version": "7"},
                 "signals": self.signals,
                 "scoring_attributes": {},

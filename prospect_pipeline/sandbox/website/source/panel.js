@@ -23,7 +23,7 @@ function spoken(feature, value) {
   return (feature === 'day_of_week' && DAYS[value - 1]) || value;
 }
 
-export function startPanel(settings) {
+export function startPanel() {
   const panel = document.getElementById('panel');
   const part = (name) => panel.querySelector(`[data-show="${name}"]`);
   const points = recall('points', []);
@@ -41,8 +41,8 @@ export function startPanel(settings) {
     part('change').dataset.direction = change > 0 ? 'up' : 'down';
     part('status').textContent = `${clock(detail.at)} · ${model.name} version ${model.version}`;
     part('visitor').textContent = detail.domain_userid;
-    panel.classList.toggle('is-above', score >= settings.threshold);
-    drawChart(part('chart'), points, settings.threshold);
+    panel.classList.toggle('is-above', detail.above);
+    drawChart(part('chart'), points, detail.threshold);
     drawReasons(part('reasons'), detail.reasons || []);
     drawAttributes(part('attributes'), detail.signals || {}, previous && previous.signals);
   }

@@ -10,7 +10,7 @@ document.documentElement.classList.add('scripted');
 
 startMenu();
 const messages = startMessages();
-const panel = startPanel(settings);
+const panel = startPanel();
 startForm(messages);
 const tracker = startTracking(settings, {
   onEvents: () => window.ProspectScore.ask(),
@@ -23,7 +23,6 @@ document.addEventListener('prospect:score', ({ detail }) => {
 window.ProspectScore.start({
   endpoint: `${settings.predict_url.replace(/\/+$/, '')}/predict`,
   seconds: settings.score_seconds,
-  threshold: settings.threshold,
   explain: true,
   visitor: tracker,
   consent: panel.consents,
