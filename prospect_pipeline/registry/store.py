@@ -26,6 +26,7 @@ import yaml
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from prospect_pipeline.attributes.version import GroupVersion
 from prospect_pipeline.encoder import Encoder
@@ -38,6 +39,9 @@ from prospect_pipeline.settings import DataSettings, RegistrySettings
 HTTP_SECONDS = 5
 OWN_VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 """What MLflow writes into the environment, where it would be taken for a user's setting."""
+
+POOL_OF_THEIRS = ("MLFLOW_SQLALCHEMYSTORE_POOL_SIZE", "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW")
+"""MLflow's settings of a pool of connections, which no pool does not take."""
 
 OTHER_VERSION = "Choose another version (`prospect promote VERSION`), or train one."
 BOOSTER_FILE = "model.json"
@@ -82,10 +86,12 @@ class Registry:
     @property
     def _file(self) -> Path | None:
         """The database's file, None where it is no SQLite's."""
-        if not self.uri.startswith("sqlite:"):
+        try:
+            url = make_url(self.uri)
+        except (ArgumentError, ValueError):  # it may be MLflow's own kind of address, or none
             return None
-        path = make_url(self.uri).database
-        return Path(path) if path else None
+        path = url.database if url.get_backend_name() == "sqlite" else None
+        return Path(path) if path and path != ":memory:" else None
 
     @property
     def address(self) -> str:
@@ -221,7 +227,8 @@ class Registry:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(HTTP_SECONDS))
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-        if self._file is not None:  # a connection that is kept stays with a file that was replaced
+        if self._file is not None and not any(map(os.environ.get, POOL_OF_THEIRS)):
+            # A connection that is kept would stay with a file that was replaced.
             os.environ.setdefault("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")
         for noisy in ("mlflow", "alembic"):
             logging.getLogger(noisy).setLevel(logging.WARNING)

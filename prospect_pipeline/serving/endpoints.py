@@ -46,7 +46,7 @@ logger = logging.getLogger("prospect.service")
 
 
 class Slots:
-    """How much is answered at a time; whoever comes beyond is refused at once.
+    """How much is answered at a time on one path; whoever comes beyond is refused at once.
 
     A request takes one slot, and one of many visitors as many as it makes calls to Signals.
     """

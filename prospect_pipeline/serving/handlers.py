@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from dataclasses import replace
+
 from starlette.types import ASGIApp
 
 from prospect_pipeline.errors import ProspectError
@@ -72,11 +75,12 @@ class Handlers:
     def endpoints(self, metrics: Metrics) -> dict[str, ASGIApp]:
         """Return what answers over HTTP, by path."""
         settings = self.settings
+        slots = functools.partial(Slots, settings.max_concurrency, self.predictor.together, metrics)
         gate = Gate(
             ApiKeys(settings.api_key),
             RateLimit(settings.rate_limit),
             Bodies(),
-            Slots(settings.max_concurrency, self.predictor.together, metrics),
+            slots(),
             metrics,
             RequestLog(settings.log_sample),
             Spans.load(settings.tracing),
@@ -94,6 +98,6 @@ class Handlers:
                 self.predict_batch,
                 self.visitors,
                 settings.max_batch_bytes,
-                gate,
+                replace(gate, slots=slots()),  # batches keep no single visitor out
             ),
         }

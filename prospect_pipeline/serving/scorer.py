@@ -178,6 +178,7 @@ def _try(loaded: LoadedModel) -> None:
         )
     try:
         loaded.model.explain_one(columns)
+        _ = loaded.model.base  # found once, and kept
     except ValueError as error:  # XGBoost's; the scores are what it is loaded for
         words = str(error).partition("\n")[0]
         logger.warning("%s cannot explain its scores (%s).", loaded.identity, words)

@@ -82,7 +82,7 @@ class OpenService(bentoml.Service):  # type: ignore[misc]
         BentoML does this in the process that starts the workers too, and before them: one that
         ended by itself would be started again and again.
         """
-        if self.bento is not None:
+        if self.bento is not None and not _is_worker():
             _hand_on()
         try:
             for settings in SETTINGS:
@@ -252,18 +252,20 @@ async def _again_and_again(work: Callable[[], Awaitable[None]], seconds: float) 
 
 
 def _is_worker() -> bool:
-    """Whether this process is BentoML's, and none in which the service is one thing of many."""
-    return bentoml.server_context.service_type is not None
+    """Whether this is a worker of BentoML's, and not what starts them, or a test's process."""
+    return bentoml.server_context.worker_index is not None
 
 
 def _hand_on() -> None:
     """Let a Bento's workers, which run inside its own folder, know the folder of their caller.
 
-    They inherit the environment: so its .env, and PWD, which not everybody sets who starts one.
+    They inherit the environment: so its .env, and PWD, which only shells keep right. What is set
+    wins over the file, however it is spelt: settings are read without regard to case.
     """
-    os.environ.setdefault("PWD", str(Path.cwd()))
+    os.environ["PWD"] = str(Path.cwd())
+    given = {name.upper() for name, value in os.environ.items() if value}
     for name, value in dotenv_values(".env").items():
-        if value and not os.environ.get(name):
+        if value and name.upper() not in given:
             os.environ[name] = value
 
 

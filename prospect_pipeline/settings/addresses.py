@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, SecretStr
 
-BEGINS = re.compile(r"https?://[^\s/]")
+BEGINS = re.compile(r"https?://[^\s/]", re.IGNORECASE)
 
 
 def web_address(address: str) -> str:

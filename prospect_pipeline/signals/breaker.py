@@ -48,11 +48,12 @@ class Breaker:
         """How long nobody is let through from now on, in seconds; 0 where somebody is."""
         return max(self._opens_again - self._clock(), 0.0) if self.is_open else 0.0
 
-    def admit(self) -> float:
+    def admit(self, *, counted: bool = True) -> float:
         """Let a call through and return its ticket; raises SignalsUnavailable, with the last words.
 
         Of an open one a trial is let through every ``seconds``, also where an earlier one is
-        still under way or was given up.
+        still under way or was given up. A call whose failure is not ``counted`` may be one beside,
+        and takes nobody's place.
         """
         now = self._clock()
         if self.is_open:
@@ -62,7 +63,8 @@ class Breaker:
                     f"Signals is left alone for a moment: it failed {times} in a row, the last "
                     f"time so: {self._last}"
                 )
-            self._opens_again = now + self.seconds
+            if counted:
+                self._opens_again = now + self.seconds
         return now
 
     def succeeded(self) -> None:

@@ -183,7 +183,7 @@ class OnlineAttributes:
     @contextmanager
     def _asking(self, *, counted: bool) -> Iterator[None]:
         """Ask the breaker, and say in our own errors what goes wrong; failures may count there."""
-        ticket = self.breaker.admit()
+        ticket = self.breaker.admit(counted=counted)
         try:
             yield
         except SignalsRefused:

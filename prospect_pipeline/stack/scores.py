@@ -73,8 +73,14 @@ def fetch_score(
             return answer
         case {"error": {"code": str(code), "message": str(message)}} if not reply.ok:
             raise StackError(f"{shown} answered {reply.status_code} {code}: {message}")
+    status = reply.status_code
+    if status in (502, 503, 504):  # a proxy's own words; the service's were told above
+        raise StackError(
+            f"{shown} answers {status}, and not as the scoring service does. Is that running, and "
+            "is what stands in front of it able to reach it?"
+        )
     raise StackError(
-        f"{shown} answers {reply.status_code}, but is no scoring service. Check the address "
+        f"{shown} answers {status}, but is no scoring service. Check the address "
         "(--url, PREDICT_URL); `prospect run` starts one."
     )
 

@@ -2,6 +2,8 @@
 
 import json
 import socket
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -29,8 +31,10 @@ from prospect_pipeline_tests.registry.models import (
     registry_in,
     rows,
     tiny_model,
+    with_tables,
 )
 from prospect_pipeline_tests.sandbox.conftest import serving
+from prospect_pipeline_tests.serving.bentos import ROOT, environment
 from prospect_pipeline_tests.signals.versions import PINNED_SECOND
 
 MODEL = tiny_model()
@@ -156,6 +160,27 @@ def test_a_missing_version_is_named_with_what_to_do(
         f"Model 'never_trained' has no {wanted} in {nothing.uri}. Train one: `prospect run`, or "
         "materialize registered_model in Dagster."
     )
+
+
+def test_an_address_that_is_none_is_an_error_of_the_registry(tmp_path: Path) -> None:
+    with pytest.raises(RegistryError, match=r"MLflow at sqlite:mlflow\.db cannot be used"):
+        registry_in(tmp_path, tracking_uri="sqlite:mlflow.db").resolve()
+
+
+def test_a_pool_of_connections_may_be_set_for_mlflow(tmp_path: Path) -> None:
+    data = with_tables(tmp_path)
+    asks = (
+        "from prospect_pipeline.registry.store import Registry;"
+        "from prospect_pipeline.settings import DataSettings, RegistrySettings;"
+        "Registry(RegistrySettings.load(), DataSettings.load()).resolve()"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", asks],
+        cwd=ROOT, check=False, capture_output=True, text=True, timeout=60,
+        env=environment(PROSPECT_DATA_DIR=str(data), MLFLOW_SQLALCHEMYSTORE_POOL_SIZE="5"),
+    )  # fmt: skip
+
+    assert "NoModel: Model 'prospect_scoring' has no alias 'champion'" in ran.stderr
 
 
 def test_looking_for_a_version_makes_no_registry(tmp_path: Path) -> None:

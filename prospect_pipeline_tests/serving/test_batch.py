@@ -1,7 +1,10 @@
 """`POST /predict_batch` on the whole service, over a stand-in that answers many at once."""
 
+import asyncio
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,9 +20,12 @@ from prospect_pipeline.settings import DataSettings, DefinitionSettings
 from prospect_pipeline_tests.events import NOW, event, write
 from prospect_pipeline_tests.registry.models import register_champion, registry_in, tiny_model
 from prospect_pipeline_tests.sandbox.conftest import TOKEN, serving, signals_over
-from prospect_pipeline_tests.serving.services import SECRET, error, predict, service
+from prospect_pipeline_tests.serving.services import SECRET, error, predict, service, until
 
 MODEL = tiny_model()
+HELD = "held"
+LET_GO = threading.Event()
+"""Until then a visitor of that name is not answered about."""
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +37,8 @@ def signals() -> Iterator[tuple[str, list[list[str]]]]:
     async def answer(request: Request) -> Response:
         asked = (await request.json())["attribute_keys"]["domain_userid"]
         calls.append(asked)
+        if HELD in asked:
+            await asyncio.to_thread(LET_GO.wait, 30)
         visitors = sorted(asked, reverse=True)
         columns = {
             "domain_userid": visitors,
@@ -125,6 +133,22 @@ def test_a_batch_whose_signals_is_away_is_one_error(start: Any) -> None:
         reply = ask(client, "ann", "bob", "caesar")
 
     assert error(reply, 503)["code"] == "signals_unavailable"
+
+
+def test_as_many_batches_as_are_allowed_keep_no_single_visitor_out(
+    start: Any, signals: tuple[str, list[list[str]]]
+) -> None:
+    with start(PREDICT_MAX_CONCURRENCY="1") as client, ThreadPoolExecutor(1) as aside:
+        held = aside.submit(ask, client, HELD)
+        try:
+            until(lambda: [HELD] in signals[1])
+            another = ask(client, "bob")
+            predict(client, "ann")
+        finally:
+            LET_GO.set()
+        assert held.result().status_code == 200
+
+    assert error(another, 503)["code"] == "too_busy"
 
 
 def test_keys_and_limits_are_those_of_the_settings(start: Any) -> None:

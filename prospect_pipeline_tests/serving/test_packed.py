@@ -160,12 +160,12 @@ def started(bento: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
     folder, logs = tmp_path_factory.mktemp("own"), tmp_path_factory.mktemp("logs")
     ports = services.Ports(0, 0, 0, 0, 0).settled()
     register_champion(registry_in(folder / "data", model_name="named"), bentos.MODEL)
-    (folder / ".env").write_text("MODEL_NAME=named\nPREDICT_DETAIL=score\n")
+    (folder / ".env").write_text("model_name=named\nmodel_alias=nobodys\n")
     where = ["--host", services.HOST, "--port", str(ports.predict)]
     serve = [executable("bentoml"), "serve", f"{bento.parent.name}:{bento.name}", *where]
-    home = environment(BENTOML_HOME=str(bento.parents[2]), PREDICT_DETAIL="")
+    home = environment(BENTOML_HOME=str(bento.parents[2]), MODEL_ALIAS="champion", PWD="/")
     with Processes(logs, home) as processes:
-        processes.start("scoring", ["env", "--unset=PWD", f"--chdir={folder}", *serve])
+        processes.start("scoring", ["env", f"--chdir={folder}", *serve])
         services.wait_for_scoring(processes, ports.predict)
     return folder, (logs / "scoring.log").read_text()
 

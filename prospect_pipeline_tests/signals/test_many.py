@@ -142,6 +142,20 @@ def test_a_signals_that_is_left_alone_is_asked_for_nobody() -> None:
     assert attributes.calls == []
 
 
+def test_many_that_fail_take_no_single_callers_trial() -> None:
+    now = [0.0]
+    attributes = Slow(2 * BUDGET, Breaker(1, 1.0, lambda: now[0]))
+    attributes.breaker.failed(SignalsUnavailable("It is down."), attributes.breaker.admit())
+    now[0] += 2
+    timed(failing(attributes))
+    attributes.seconds = 0
+
+    found, _ = timed(lambda: attributes.read("ann"))
+
+    assert found.attributes == {"id": "ann"}
+    assert not attributes.breaker.is_open
+
+
 def test_an_answer_for_many_ends_the_time_alone() -> None:
     now = [0.0]
     attributes = Slow(0, Breaker(1, 1.0, lambda: now[0]))

@@ -64,6 +64,17 @@ def test_what_is_no_scoring_service_is_said_to_answer_and_not_what(
     )
 
 
+def test_a_proxy_that_reaches_no_service_is_said_to_answer(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    answer = (502, {}, b"<h1>Bad Gateway</h1>")
+    with standing_in(lambda *_: answer) as url, pytest.raises(StackError) as raised:
+        fetch_score(url, "ann")
+
+    assert str(raised.value).startswith(f"{url} answers 502, and not as the scoring service does.")
+
+
 def test_why_the_service_gives_no_score_is_said_in_its_own_words(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -63,8 +63,17 @@ test('raises a DOM event and fills the dataLayer, without attributes in the latt
   ]);
 });
 
+test('takes a threshold as a number or as text', async () => {
+  for (const threshold of [0.1, '0.1']) {
+    const page = new Page();
+    page.answer = async () => scored(0.2, { decision: { prospect: false, threshold: 0.3 } });
+    await page.start({ threshold });
+    assert.equal(page.events('score')[0].threshold, 0.1);
+  }
+});
+
 test('without a threshold of its own it goes by the one that the model has', async () => {
-  for (const given of [{}, { threshold: undefined }, { threshold: NaN }, { threshold: null }]) {
+  for (const given of [{}, { threshold: undefined }, { threshold: '' }, { threshold: null }]) {
     const page = new Page();
     const scores = [0.29, 0.31];
     page.answer = async () => scored(scores.shift(), { decision: { prospect: false, threshold: 0.3 } });

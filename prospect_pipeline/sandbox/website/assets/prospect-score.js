@@ -9,7 +9,7 @@
   const OPTIONS = {
     endpoint: '', // the full address of POST /predict
     seconds: 10, // between two scores
-    threshold: NaN, // from here on the visitor is likely to convert; without one, the model's own
+    threshold: null, // from here on the visitor is likely to convert; without one, the model's own
     explain: false, // ask for reasons too
     consent: true, // or a promise of true, or a function of either, called before and after asking
     visitor: null, // an id, a function, or a tracker from npm; without it the tag, then the cookie
@@ -118,8 +118,9 @@
 
     /** Tells the console, the dataLayer and the page. */
     function tell(visitor, answer) {
-      const decided = answer.decision ? answer.decision.threshold : 0.9;
-      const threshold = Number.isFinite(options.threshold) ? options.threshold : decided;
+      const given = parseFloat(options.threshold);
+      const decided = answer.decision ? answer.decision.threshold : 0.9; // the tutorial's
+      const threshold = Number.isFinite(given) ? given : decided;
       const above = answer.score >= threshold;
       const detail = { ...answer, threshold, above };
       log('log', 'Prediction: ', visitor, ' - ', answer.score);
