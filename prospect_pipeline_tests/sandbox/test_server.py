@@ -64,7 +64,7 @@ def said(folder: Path, *options: str) -> str:
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         words = process.stderr.readline() + process.stderr.readline()
-        process.terminate()
+        process.kill()
     return words
 
 
