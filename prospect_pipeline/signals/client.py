@@ -204,8 +204,12 @@ class OnlineAttributes:
         """Return what is read; beside the first read of a version, it is looked up."""
         if group is None or self._published.get(group):
             return await reading
-        both: list[Any] = await _all_of([reading, self.confirm(group)])
-        found: T = both[0]
+        read = asyncio.create_task(reading)
+        try:
+            found, _ = await asyncio.gather(read, self.confirm(group))
+        except BaseException:
+            read.cancel()  # and no more; looking up goes on, and what it finds is kept
+            raise
         return found
 
     async def _read_each_in_time(

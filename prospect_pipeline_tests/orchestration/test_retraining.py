@@ -96,7 +96,7 @@ def test_a_newer_week_that_is_not_worse_takes_the_place(weeks: Weeks) -> None:
     assert (second["version"], second["promoted"]) == ("2", True)
     assert re.match(
         r"It takes the place of version 1: on ([\d,]+) of \1 test visitors \(first seen after all "
-        r"whom version 1 has learnt from\) its log loss differs from",
+        r"whom version 1 has learnt from\) version 2's log loss differs from version 1's",
         second["reason"],
     )
     run = weeks.instance.get_run_by_id(weeks.second.run_id)
@@ -138,7 +138,7 @@ def test_a_training_as_of_a_past_day_passes_its_checks_and_is_never_promoted(
 
     assert all(check.passed for check in weeks.backfilled.get_asset_check_evaluations())
     assert (found["version"], found["promoted"]) == ("2", False)
-    assert "is not later than the champion's" in found["reason"]
+    assert "is not later than version 2's" in found["reason"]
     assert "are those of version 1, which was champion before" in found["reason"]
     assert datetime.fromisoformat(tags["last_event"]) <= datetime.fromisoformat(tags["as_of"])
     assert datetime.fromisoformat(tags["as_of"]) < END - WEEK

@@ -79,7 +79,7 @@ def test_after_failures_in_a_row_nobody_connects_and_callers_are_told_when_to_co
     for reply in refused:
         found = error(reply, 503)
         assert found["code"] == "signals_unavailable"
-        assert found["message"].startswith("Signals cannot be reached")
+        assert "Signals cannot be reached" in found["message"]
         assert LATE / 2 < int(reply.headers["retry-after"]) <= LATE
 
 
@@ -90,7 +90,7 @@ def test_one_trial_is_made_every_so_many_seconds(folder: Path, signals: Proxy) -
         began = time.monotonic()
         while signals.reads < FAILURES + 3:
             reply = asked.ask()
-            assert error(reply, 503)["message"] == "Signals answered 500."
+            assert error(reply, 503)["message"].endswith("Signals answered 500.")
             assert reply.headers["retry-after"] == "1"
             assert time.monotonic() - began < 60
         seconds = time.monotonic() - began
