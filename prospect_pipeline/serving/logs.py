@@ -69,6 +69,7 @@ class RequestLog:
     def __init__(self, share: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.share = share
         self._clock = clock
+        self._random = random.Random()  # noqa: S311  -- its own: no secret hangs on it
         self._said: dict[str, float] = {}
         self._unsaid: dict[str, int] = {}
 
@@ -82,7 +83,7 @@ class RequestLog:
         reason: str = "",
     ) -> None:
         """Take note of an answer; ``reason`` is what its caller may not have been told."""
-        if status < 400 and random.random() >= self.share:  # noqa: S311  -- no secret hangs on it
+        if status < 400 and self._random.random() >= self.share:
             return
         more = 0
         if status >= 400:

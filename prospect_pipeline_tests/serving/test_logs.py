@@ -2,6 +2,7 @@
 
 import json
 import logging
+import random
 
 import pytest
 
@@ -96,3 +97,11 @@ def test_of_each_failure_one_a_second_is_logged_and_the_others_are_counted(
         ("INFO", "bad_request", 0),
         ("WARNING", "signals_unavailable", 3),
     ]
+
+
+def test_what_others_draw_at_random_does_not_depend_on_what_is_logged() -> None:
+    before = random.getstate()
+
+    RequestLog(0.5).note("/predict", 200, "scored", 0.001, "1")
+
+    assert random.getstate() == before
